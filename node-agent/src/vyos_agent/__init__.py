@@ -1,0 +1,1 @@
+"""The agent: the heartbeat daemon (core, edge) and kube-sync (sync)."""

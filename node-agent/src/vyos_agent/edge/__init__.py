@@ -1,0 +1,1 @@
+"""Sockets, netlink, timers: what the heartbeat daemon touches the world with. Nothing here decides anything."""

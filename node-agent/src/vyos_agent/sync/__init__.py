@@ -1,0 +1,1 @@
+"""kube-sync: between the API server and the heartbeat daemon."""

@@ -1,0 +1,1 @@
+"""The operator: VyosClusters in, ConfigMaps, key Secrets and conditions out."""
