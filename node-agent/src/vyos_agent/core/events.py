@@ -1,0 +1,70 @@
+"""Everything that can happen to a node. The shell makes these; nothing else enters the core."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from vyos_agent.core.model import Config, Vip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One datagram as it came: undecoded, so that the simulator exercises decoding too."""
+
+    data: bytes
+    interface: str
+    at_ms: int
+    """When the kernel received it, on the core's clock; never later than `now`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Woke:
+    """Time has passed or frames have come. `frames`: all that were queued, at most 256 a turn, oldest first."""
+
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to a Send: whether at least one interface accepted every part. Comes in the same turn."""
+
+    accepted: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """The answer to a Hold, later: what the kernel holds of this cluster now, and what it refused (text by address)."""
+
+    vips: frozenset[Vip]
+    failed: Mapping[Vip, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """An interface's carrier came or went. Until told, a link counts as up."""
+
+    interface: str
+    up: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configured:
+    """A new configuration, checked and for the same cluster."""
+
+    config: Config
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hinted:
+    """The highest epochs known elsewhere (status, disk), by group name."""
+
+    epochs: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stopping:
+    """Leave: release everything, say so, and be done (SIGTERM, or the cluster is gone)."""
+
+
+Event = Woke | Sent | Held | LinkChanged | Configured | Hinted | Stopping

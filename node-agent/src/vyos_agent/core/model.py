@@ -1,0 +1,169 @@
+"""The core's own values: configuration as it needs it, states, and the names of refusals and reasons.
+
+Not the user's API and not the NodeConfig: `vyos_agent.config` makes these from that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+from typing import NewType
+
+Millis = NewType("Millis", int)
+"""Monotonic milliseconds. Whole numbers, so that `now >= deadline` is exact."""
+MemberId = NewType("MemberId", int)
+"""A member on the wire: 32 bits of its name's SHA-256."""
+GroupId = NewType("GroupId", int)
+"""A group on the wire: 32 bits of its name's SHA-256."""
+
+EPOCH_MAX = 2**53 - 1
+"""Largest epoch: the largest whole number that JSON readers keep exactly (RFC 8259 section 6)."""
+
+
+def wire_id(name: str) -> int:
+    """The 32-bit wire identity of a member's or group's name. Never 0, which means "none" in a frame."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Vip:
+    """One address that a group brings along, as it is written into the kernel."""
+
+    address: str
+    prefix: int
+    interface: str
+    broadcast: str | None = None
+
+    @property
+    def text(self) -> str:
+        """As VyOS writes it."""
+        return "/".join(str(p) for p in (self.address, self.prefix, self.interface, self.broadcast) if p is not None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """One resource group; `members` in order of preference, so that a member's rank is its index."""
+
+    name: str
+    members: tuple[str, ...]
+    auto_failback: bool
+    failback_delay_ms: int
+    vips: tuple[Vip, ...]
+
+    @property
+    def id(self) -> GroupId:
+        """Its identity on the wire."""
+        return GroupId(wire_id(self.name))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keyring:
+    """Heartbeat keys by their id; `send_id` seals, every key opens."""
+
+    send_id: int
+    keys: dict[int, bytes] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """All that the core must know of one cluster, checked (`config.resolve`)."""
+
+    cluster_id: bytes
+    """16 bytes: the UID of the VyosCluster."""
+    generation: int
+    me: str
+    interfaces: tuple[str, ...]
+    keepalive_ms: int
+    dead_ms: int
+    init_dead_ms: int
+    announce_count: int
+    announce_interval_ms: int
+    announce_refresh_ms: int
+    groups: tuple[Group, ...]
+    keyring: Keyring
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Every member of the cluster, sorted."""
+        return tuple(sorted({m for g in self.groups for m in g.members}))
+
+
+class State(enum.IntEnum):
+    """What a member is to a group. The numbers stand on the wire: add, never renumber."""
+
+    NONE = 0
+    """Not a member of the group (it may still relay who owns it)."""
+    LISTENING = 1
+    """Just started, or was asleep: claims nothing, and may still hold what an earlier life left."""
+    STANDBY = 2
+    OWNER = 3
+    ASKING = 4
+    """Owner that asks a target to take the group (handover, step 1)."""
+    GIVING = 5
+    """Owner that has given the group and waits for the target's claim (handover, step 2)."""
+    SUSPENDED = 6
+    """Owner that was asleep: adds and renews nothing until its peers have acknowledged it again."""
+    YIELDING = 7
+    """No longer owner, but an address may still be in the kernel: says Standby when it is gone."""
+
+
+OWNING = frozenset({State.OWNER, State.ASKING, State.GIVING, State.SUSPENDED})
+"""States that are a claim."""
+
+
+class Reason(enum.StrEnum):
+    """Why a group moved or stayed: the same word in log, metric, Event and status."""
+
+    FIRST_CLAIM = "FirstClaim"
+    """Nobody had owned the group since this member started."""
+    PEER_DEAD = "PeerDead"
+    """The owner was not heard for its dead interval."""
+    PEER_LEFT = "PeerLeft"
+    """The owner said that it leaves."""
+    PEER_RELEASED = "PeerReleased"
+    """The owner let go and stays a member (a lost link, a failback in progress)."""
+    FAILBACK = "Failback"
+    """A better-placed member is back and autoFailback is on."""
+    LINK_LOST = "LinkLost"
+    """The interface of an address went down and another member can take the group."""
+    SETTLED = "Settled"
+    """Of two owners that heard each other the other one stays."""
+    LEAVING = "Leaving"
+    """This member is stopping."""
+    REMOVED = "Removed"
+    """The configuration names this member no more, or the group is gone."""
+    SLEPT = "Slept"
+    """This process was late beyond its lease; it listens before it acts."""
+    RESUMED = "Resumed"
+    """After a sleep every peer heard has acknowledged this member, and none owns the group."""
+    LISTENED = "Listened"
+    """All members were heard, or the initial dead interval is over."""
+    ADD_FAILED = "AddFailed"
+    """The kernel refused an address."""
+
+
+class Drop(enum.StrEnum):
+    """Why a frame was refused. Counted under this name."""
+
+    TOO_SHORT = "TooShort"
+    TOO_LONG = "TooLong"
+    BAD_MAGIC = "BadMagic"
+    BAD_VERSION = "BadVersion"
+    OTHER_CLUSTER = "OtherCluster"
+    UNKNOWN_KEY = "UnknownKey"
+    BAD_TAG = "BadTag"
+    MALFORMED = "Malformed"
+    """Sealed with a good key, and yet its counts or values cannot be."""
+    OWN = "Own"
+    """This very life's own frame, looped back."""
+    OWN_NAME = "OwnName"
+    """Another life that calls itself by this member's name."""
+    OLD = "Old"
+    """A sequence that is not newer than the newest one heard."""
+    UNPROVED = "Unproved"
+    """Authentic, but nothing in it proves that it is not a recording."""
+    NEVER_SENT = "NeverSent"
+    """It acknowledges a frame that this life never sent: this node was rolled back or cloned."""
+    TABLE_FULL = "TableFull"
+    """More senders outside the configuration than are kept."""
