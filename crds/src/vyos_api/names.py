@@ -59,5 +59,5 @@ def node_manager(node: str) -> str:
 
 
 def group_manager(group: str) -> str:
-    """Field manager of a group's entry in status.groups: one for all agents, so that ownership moves without conflict."""
+    """Field manager of a group's entry in status.groups: shared by all agents, so ownership moves without conflict."""
     return f"vyos-cluster-group-{group}"
