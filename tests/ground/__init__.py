@@ -1,0 +1,1 @@
+"""The test ground: a real Kubernetes whose nodes are small systemd machines in network namespaces. See README.md."""
