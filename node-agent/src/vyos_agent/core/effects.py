@@ -26,7 +26,7 @@ class Hold:
     """
 
     lifetimes_ms: Mapping[Vip, int]
-    """Whole seconds, as the kernel counts them."""
+    """Whole seconds, as the kernel counts them. 0: leave that address as it is (neither add, renew nor remove it)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

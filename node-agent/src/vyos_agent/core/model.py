@@ -21,6 +21,10 @@ EPOCH_MAX = 2**53 - 1
 """Largest epoch: the largest whole number that JSON readers keep exactly (RFC 8259 section 6)."""
 
 
+NOBODY = MemberId(0)
+"""No member: the identity that no name has."""
+
+
 def wire_id(name: str) -> int:
     """The 32-bit wire identity of a member's or group's name. Never 0, which means "none" in a frame."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1
