@@ -1,0 +1,145 @@
+"""The words of conditions, ownership and events, so that code, tests and documentation spell them alike.
+
+Standard library only. The agents' core keeps its own enum of ownership reasons (it imports nothing); the names travel
+as text, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ConditionType(enum.StrEnum):
+    """The conditions of a VyosCluster."""
+
+    ACCEPTED = "Accepted"
+    """The spec can be carried out as written."""
+    PROGRAMMED = "Programmed"
+    """Every member runs the newest generation."""
+    AVAILABLE = "Available"
+    """Every group has exactly one owner, seen by every living member."""
+    VERIFIED = "Verified"
+    """The addresses answer on the LAN, and only from their owners."""
+    DEGRADED = "Degraded"
+    """Something is not as it should be, though the addresses may be served."""
+
+
+class AcceptedReason(enum.StrEnum):
+    """Why a spec is accepted or not."""
+
+    ACCEPTED = "Accepted"
+    """The spec is being carried out."""
+    INVALID_SPEC = "InvalidSpec"
+    """A field is wrong in a way that the API server could not see."""
+    NOT_BUILT = "NotBuilt"
+    """A field asks for something that a later release brings."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 (a reason, no password)
+    """secretKeyRef names a Secret or key that does not exist."""
+    INVALID_SECRET = "InvalidSecret"  # noqa: S105 (a reason, no password)
+    """The pre-shared secret is there but cannot be used (empty)."""
+    SECRET_CHANGED = "SecretChanged"  # noqa: S105 (a reason, no password)
+    """The pre-shared secret differs from the one in use; rotation comes with a later release."""
+    ADDRESS_CONFLICT = "AddressConflict"
+    """An older VyosCluster holds one of the addresses."""
+    NODE_NOT_FOUND = "NodeNotFound"
+    """A member is no node of this Kubernetes cluster."""
+
+
+class ProgrammedReason(enum.StrEnum):
+    """Why the members run the newest generation or not."""
+
+    PROGRAMMED = "Programmed"
+    """Every member acknowledged this generation."""
+    PENDING = "Pending"
+    """Some members have not acknowledged this generation yet."""
+    NOT_ACCEPTED = "NotAccepted"
+    """The newest spec is not accepted: the members keep the configuration they have."""
+    REFUSED = "Refused"
+    """A member's agent refused the configuration."""
+
+
+class AvailableReason(enum.StrEnum):
+    """Why the groups are served or not."""
+
+    AVAILABLE = "Available"
+    """Every group has one owner, and all living members agree."""
+    PENDING = "Pending"
+    """No member has reported yet."""
+    NO_OWNER = "NoOwner"
+    """A group has no owner."""
+    SPLIT_BRAIN = "SplitBrain"
+    """A group has two owners that do not hear each other."""
+    DISAGREEMENT = "Disagreement"
+    """Living members see different owners of a group."""
+    NO_MEMBER = "NoMember"
+    """No member's agent is alive."""
+
+
+class VerifiedReason(enum.StrEnum):
+    """Whether the addresses were seen to answer."""
+
+    VERIFIED = "Verified"
+    """Every address answers from its owner."""
+    NOT_CHECKED = "NotChecked"
+    """Nobody has asked the LAN (yet)."""
+    NO_ANSWER = "NoAnswer"
+    """An address does not answer."""
+    RIVAL = "Rival"
+    """An address answers from somebody who is not its owner."""
+
+
+class DegradedReason(enum.StrEnum):
+    """What is not as it should be."""
+
+    HEALTHY = "Healthy"
+    """Nothing (the condition is False)."""
+    MEMBER_DOWN = "MemberDown"
+    """A member is dead or its agent does not report."""
+    INTERFACE_DOWN = "InterfaceDown"
+    """A heartbeat interface is down at a member."""
+    MONITOR_UNREACHABLE = "MonitorUnreachable"
+    """A monitor does not answer a member."""
+    SERVICE_FAILED = "ServiceFailed"
+    """A service did not start."""
+    SPLIT_BRAIN = "SplitBrain"
+    """A group has two owners that do not hear each other."""
+    SEVERAL = "Several"
+    """More than one kind of thing; the message names them."""
+
+
+class OwnershipReason(enum.StrEnum):
+    """Why a member took a group: status.groups[].reason."""
+
+    FIRST_CLAIM = "FirstClaim"
+    """The group had no owner since all members started."""
+    ADOPTED = "Adopted"
+    """An agent that restarted found its addresses alive and went on."""
+    PEER_DEAD = "PeerDead"
+    """The owner was not heard for its dead interval."""
+    PEER_LEFT = "PeerLeft"
+    """The owner said that it leaves."""
+    PEER_RELEASED = "PeerReleased"
+    """The owner let the group go: its interface went down, or a service failed there."""
+    HANDOVER = "Handover"
+    """The owner moved the group on purpose."""
+    FAILBACK = "Failback"
+    """A better-placed member came back and autoFailback is on."""
+    SETTLED = "Settled"
+    """Two owners met, and this one goes on."""
+    EPOCH_RAISED = "EpochRaised"
+    """The owner went on under a higher epoch that it learned of; nothing moved."""
+
+
+class EventReason(enum.StrEnum):
+    """Reasons of Events beside the conditions' own."""
+
+    TAKEOVER = "Takeover"
+    """A group has a new owner because its old one died or left."""
+    HANDOVER = "Handover"
+    """A group was moved on purpose."""
+    FAILBACK = "Failback"
+    """A group returned to a better-placed member."""
+    SETTLEMENT = "Settlement"
+    """Two owners met and one let go."""
+    FIRST_CLAIM = "FirstClaim"
+    """A group has its first owner."""
