@@ -206,7 +206,7 @@ InterfaceName = Annotated[
     Checked(
         Rule(
             cel=f"self.matches('{services.INTERFACE_SYNTAX}') && !(self in ['.', '..'])",
-            message=f"an interface is {services.INTERFACE_HELP}",
+            message=f"an interface's name is {services.INTERFACE_HELP}",
             holds=services.interface_name,
         )
     ),
