@@ -34,19 +34,27 @@ _CONTROLLERS = "garbage-collector-controller,namespace-controller,serviceaccount
 class ApiServer:
     """A running API server: `url`, `kubeconfig` (admin), `logs` (a folder) and ways in for others than the admin."""
 
-    def __init__(self, folder: Path, port: int, pki: Pki) -> None:
-        self.url = f"https://127.0.0.1:{port}"
-        self.kubeconfig = pki.conf("admin")
-        self.logs = folder / "log"
+    def __init__(self, url: str, pki: Pki, *, kubeconfig: Path, logs: Path) -> None:
+        self.url = url
+        self.kubeconfig = kubeconfig
+        self.logs = logs
         self.ca_file = pki.crt("ca")
         self._pki = pki
-        self._tls = ssl.create_default_context(cafile=str(self.ca_file))
-        self._tls.load_cert_chain(pki.crt("admin"), pki.key("admin"))
+        tls = ssl.create_default_context(cafile=str(self.ca_file))
+        tls.load_cert_chain(pki.crt("admin"), pki.key("admin"))
+        # straight to the server, whatever proxy this machine uses for the outer world
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=tls), urllib.request.ProxyHandler({})
+        )
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None, timeout_s: float = 60
+    ) -> str:
         """Run kubectl as the admin, or as `kubeconfig` says; return what it printed, raise GroundError if it failed."""
         program = str(bins() / "kubectl")
-        return run(program, f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments, stdin=stdin, timeout_s=60)
+        env = {**os.environ, "NO_PROXY": "*"}
+        config = f"--kubeconfig={kubeconfig or self.kubeconfig}"
+        return run(program, config, *arguments, stdin=stdin, env=env, timeout_s=timeout_s)
 
     def kubeconfig_as(self, user: str, *groups: str) -> Path:
         """Return a kubeconfig that logs in as `user` by certificate: what RBAC gives it, it may."""
@@ -59,18 +67,15 @@ class ApiServer:
     def kubeconfig_with_token(self, token: str) -> Path:
         """Return a kubeconfig that logs in with a token, such as `kubectl create token` prints."""
         handle, path = tempfile.mkstemp(dir=self._pki.folder, prefix="token-", suffix=".conf")
+        login = "client-certificate: admin.crt, client-key: admin.key"
         with os.fdopen(handle, "w") as file:
-            file.write(
-                self.kubeconfig.read_text().replace(
-                    "client-certificate: admin.crt, client-key: admin.key", f"token: {token}"
-                )
-            )
+            file.write(self.kubeconfig.read_text().replace(login, f"token: {token}"))
         return Path(path)
 
     def ready(self) -> bool:
         """Say whether /readyz answers ok."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", context=self._tls, timeout=2) as answer:
+            with self._opener.open(f"{self.url}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -87,7 +92,7 @@ def apiserver(*, controller_manager: bool = False, arguments: Sequence[str] = ()
         etcd_port, peer_port, port = _free_ports(3)
         names = ("IP:127.0.0.1", f"IP:{controlplane.SERVICE_API}", "DNS:localhost", *controlplane.API_NAMES)
         pki = control_plane_pki(folder / "pki", names=names, url=f"https://127.0.0.1:{port}")
-        api = ApiServer(folder, port, pki)
+        api = ApiServer(f"https://127.0.0.1:{port}", pki, kubeconfig=pki.conf("admin"), logs=folder / "log")
 
         def start(command: list[str]) -> None:
             with open(api.logs / f"{command[0]}.log", "wb") as log:

@@ -46,14 +46,20 @@ def kube_apiserver(pki: Pki, *, etcd_port: int, bind: str, port: int, advertise:
     ]  # fmt: skip
 
 
-def kube_controller_manager(pki: Pki, conf: Path, *, controllers: str = "*") -> list[str]:
+def kube_controller_manager(pki: Pki, conf: Path, *, controllers: str = "*", grace_s: int = 50) -> list[str]:
     """Return the controller manager's command line. Start it after /readyz: before RBAC is there, it exits."""
     return [
         "kube-controller-manager", f"--kubeconfig={conf}", f"--controllers={controllers}",
         "--secure-port=0", "--profiling=false", "--allocate-node-cidrs=false",
         "--leader-elect=false",  # one only; and with election it would exit whenever the API server is away
+        f"--node-monitor-grace-period={grace_s}s",  # a node silent for so long is NotReady
         # All controllers under one identity: a token for each costs 6 s at start
         "--use-service-account-credentials=false",
         f"--service-account-private-key-file={pki.key('sa')}", f"--root-ca-file={pki.crt('ca')}",
         f"--cluster-signing-cert-file={pki.crt('ca')}", f"--cluster-signing-key-file={pki.key('ca')}",
     ]  # fmt: skip
+
+
+def kube_scheduler(conf: Path) -> list[str]:
+    """Return the scheduler's command line. Start it after /readyz, like the controller manager."""
+    return ["kube-scheduler", f"--kubeconfig={conf}", "--secure-port=0", "--profiling=false", "--leader-elect=false"]

@@ -61,7 +61,7 @@ def quiet(*command: str) -> bool:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
-def wait(condition: Callable[[], T], timeout_s: float, what: str, every_s: float = POLL_S) -> T:
+def wait(condition: Callable[[], T | None], timeout_s: float, what: str, every_s: float = POLL_S) -> T:
     """Ask until the answer is truthy and return it; the error names what was waited for and the last answer."""
     end = time.monotonic() + timeout_s
     while True:
