@@ -49,6 +49,8 @@ class Turn:
     init_dead_ms: int
     announce_count: int
     names: Mapping[MemberId, str]
+    reachable: frozenset[MemberId]
+    """Members heard over a link that is up."""
     ready_targets: frozenset[MemberId]
     """Members heard directly, at this generation."""
 
@@ -77,6 +79,7 @@ class GroupMachine:
         self._better_ms: int | None = None
         self._last_owner: Claim | None = None
         self._contested = False
+        self._leaving = False
         self._failures = 0
         self._backoff_until_ms = 0
 
@@ -87,13 +90,18 @@ class GroupMachine:
         """The addresses that this node must hold now."""
         return tuple(v for v in self.group.vips if v not in self.fresh_vips) if self.state in OWNING else ()
 
+    @property
+    def renewed(self) -> tuple[Vip, ...]:
+        """Those of them that it may add and renew."""
+        return () if self.state is State.SUSPENDED else self.wanted
+
     def candidate(self, turn: Turn) -> bool:
         """Whether this node could take the group (design.md section 5, rule 2)."""
-        return self.rank >= 0 and turn.linked and turn.now >= self._backoff_until_ms
+        return self.rank >= 0 and not self._leaving and turn.linked and turn.now >= self._backoff_until_ms
 
     def deadline_ms(self, turn: Turn) -> int:
         """When a decision will be due with nothing new heard."""
-        due = [self.announcer.due_ms]
+        due: list[int] = []
         if self.state is State.STANDBY and self._unowned_ms is not None and self.candidate(turn):
             due.append(self._unowned_ms + election.wait_ms(self._place(turn), turn.keepalive_ms))
         if self.state is State.OWNER and self._better_ms is not None:
@@ -155,7 +163,7 @@ class GroupMachine:
         rival = election.strongest(turn.view.claims)
         if rival is not None and rival.strength > mine.strength:
             self._yield(Reason.SETTLED, turn.now, turn.names.get(rival.owner))
-        elif not turn.linked and turn.view.candidates:
+        elif not turn.linked and any(c.member in turn.reachable for c in turn.view.candidates):
             self._yield(Reason.LINK_LOST, turn.now)
         elif self._failback_due(turn):
             self._yield(Reason.FAILBACK, turn.now)
@@ -206,6 +214,7 @@ class GroupMachine:
 
     def stop(self, now: int, reason: Reason) -> None:
         """Let go for good: this member leaves, or the configuration names the group no more."""
+        self._leaving = True
         if self.state in OWNING:
             self._yield(reason, now)
 
@@ -232,6 +241,7 @@ class GroupMachine:
         self.fresh_vips = {v: since for v, since in self.fresh_vips.items() if v in group.vips}
         self.group = group
         self.rank = group.members.index(me) if me in group.members else -1
+        self._leaving = False
         if self.rank < 0:
             self.stop(now, Reason.REMOVED)
         elif self.state is State.NONE:

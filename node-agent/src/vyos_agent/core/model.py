@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 from typing import NewType
 
@@ -25,6 +26,7 @@ NOBODY = MemberId(0)
 """No member: the identity that no name has."""
 
 
+@functools.cache
 def wire_id(name: str) -> int:
     """The 32-bit wire identity of a member's or group's name. Never 0, which means "none" in a frame."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1

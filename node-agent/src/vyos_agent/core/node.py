@@ -18,7 +18,7 @@ from vyos_agent.core.effects import Announce, Effect, Hold, Persist, Stopped
 from vyos_agent.core.events import Configured, Event, Frame, Held, Hinted, LinkChanged, Sent, Stopping, Woke
 from vyos_agent.core.group import GroupMachine, Turn
 from vyos_agent.core.model import OWNING, Config, Drop, MemberId, Reason, State, Vip, wire_id
-from vyos_agent.core.peers import Peers
+from vyos_agent.core.peers import Peer, Peers
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.core.view import view
 
@@ -69,6 +69,7 @@ class Node:
         self._answered_ms = now - ANSWER_GAP_MS
         self._stopping_ms: int | None = None
         self._farewells = 0
+        self._decide_ms = now
         self._asked_hold: frozenset[Vip] | None = None
         self._groups: dict[str, GroupMachine] = {}
         self._configure(config, now)
@@ -102,7 +103,8 @@ class Node:
             self._fall_asleep(now)
         self._judge(now)
         out: list[Effect] = []
-        changed = self._decide(now, out)
+        told = not isinstance(event, Woke) or late or self._sleep is not None or self._peers.changed
+        changed = self._decide(now, out) if told or now >= self._decide_ms else False
         self._speak(now, out, changed=changed)
         self._renew(now, out)
         self._farewell(now, out)
@@ -111,11 +113,11 @@ class Node:
 
     def may_hold(self, now: int) -> bool:
         """The one gate before every add, renewal and announcement: is this node's authority still good?"""
-        return self._sleep is None and now < self._lease.end_ms
+        return now < self._lease.end_ms
 
     def report(self) -> Report:
         """What this node says of itself now."""
-        names = self._names()
+        names = self._names
         held = self._held or frozenset()
         return Report(
             revision=self.revision,
@@ -148,7 +150,7 @@ class Node:
             return
         peer = self._peers.table.get(beat.sender)
         before = (peer.believed, peer.incarnation, peer.leaving) if peer else None
-        drop = self._peers.take(beat, frame.at_ms, dead_ms=self.config.dead_ms)
+        drop = self._peers.take(beat, frame.at_ms, self._link_of(frame.interface), dead_ms=self.config.dead_ms)
         if drop is not None:
             self.drops[drop] += 1
         peer = self._peers.table.get(beat.sender)
@@ -181,7 +183,8 @@ class Node:
     def _configure(self, config: Config, now: int) -> None:
         self.config = config
         self.revision += 1
-        self._peers.configure(frozenset(MemberId(wire_id(m)) for m in config.members), now)
+        self._names = {MemberId(wire_id(m)): m for m in config.members}
+        self._peers.configure(frozenset(self._names), now)
         for machine in self._groups.values():
             if machine.group.name not in {g.name for g in config.groups}:
                 machine.rank = -1
@@ -207,7 +210,7 @@ class Node:
     def _late(self, now: int) -> bool:
         """Did this process sleep through a deadline, or through the life of its addresses?"""
         limit_ms = self.config.dead_ms if self.config.dead_ms >= SHORT_DEAD_MS else self.config.dead_ms // 2
-        lapsed = bool(self._wanted()) and 0 < self._lease.end_ms <= now
+        lapsed = bool(self._renewed()) and 0 < self._lease.end_ms <= now
         return lapsed or now - self.deadline > limit_ms
 
     def _fall_asleep(self, now: int) -> None:
@@ -225,6 +228,7 @@ class Node:
         if not self._listened:
             over = now - self._started_ms >= self.config.init_dead_ms
             self._listened = over or self._peers.all_members_believed()
+            self._peers.changed |= self._listened
 
     def _awake(self) -> bool:
         """Has everybody who was heard since the sleep acknowledged a frame sent since?"""
@@ -249,13 +253,14 @@ class Node:
             keepalive_ms=self.config.keepalive_ms,
             init_dead_ms=self.config.init_dead_ms,
             announce_count=self.config.announce_count,
-            names=self._names(),
+            names=self._names,
+            reachable=frozenset(p.id for p in living if self._reaches(p, now)),
             ready_targets=frozenset(p.id for p in living if p.generation == self.config.generation),
         )
 
     def _decide(self, now: int, out: list[Effect]) -> bool:
         """Let every group look at this instant; whether anything is to be told at once."""
-        changed = False
+        changed = self._peers.changed = False
         for machine in list(self._groups.values()):
             before = (machine.epoch if machine.state in OWNING else 0, machine.owner)
             turn = self._turn(machine, now)
@@ -270,6 +275,7 @@ class Node:
             machine.decided.clear()
             if machine.rank < 0 and machine.state is State.NONE and machine.group not in self.config.groups:
                 del self._groups[machine.group.name], self._turns[machine.group.name]
+        self._decide_ms = min((m.deadline_ms(self._turns[n]) for n, m in self._groups.items()), default=NEVER_MS)
         epochs = {name: machine.epoch for name, machine in self._groups.items() if machine.epoch}
         if not epochs.items() <= self._persisted.items():
             self._persisted.update(epochs)
@@ -297,7 +303,7 @@ class Node:
         """Renew right after a frame went out; one that nobody took renews only for a node that is alone."""
         if accepted:
             self._lease.frame_sent(now, self.config.dead_ms)
-        if not self._wanted() or self._sleep is not None or not (accepted or self._alone()):
+        if not self._renewed() or not (accepted or self._alone()):
             return ()
         hold = self._hold(now)
         self.deadline = self._next_deadline(now)
@@ -308,7 +314,7 @@ class Node:
         if self._asked_hold is None or self._asked_hold - wanted:
             self._asked_hold = wanted
             out.insert(0, Hold(dict.fromkeys(wanted, 0)))  # removal, and leave the rest as it is
-        elif wanted and self._sleep is None and self._lease.top_up_due(now, self.config.keepalive_ms, self._alone()):
+        elif self._renewed() and self._lease.top_up_due(now, self.config.keepalive_ms, self._alone()):
             out.append(self._hold(now))
         due = tuple(v for m in self._groups.values() for v in self._due(m, now))
         if due:
@@ -325,7 +331,8 @@ class Node:
     def _hold(self, now: int) -> Hold:
         self._asked_hold = self._wanted()
         length_ms = self._lease.renew(now, dead_ms=self.config.dead_ms, keepalive_ms=self.config.keepalive_ms)
-        return Hold(dict.fromkeys(self._asked_hold, length_ms))
+        renewed = self._renewed()
+        return Hold({v: length_ms if v in renewed else 0 for v in self._asked_hold})
 
     def _farewell(self, now: int, out: list[Effect]) -> None:
         """When nothing is held any more: say so three times, and be gone."""
@@ -353,13 +360,14 @@ class Node:
             due.append(self._sleep.until_ms)
         else:
             due += self._peers.expiry_ms()
-            if self._wanted() and self._lease.end_ms:
-                due.append(self._lease.top_up_ms())
+        if self._renewed() and self._lease.end_ms:
+            due.append(self._lease.top_up_ms())
         if not self._listened:
             due.append(self._started_ms + self.config.init_dead_ms)
         if self._stopping_ms is not None:
             due += [now + LEAVING_GAP_MS, self._stopping_ms + STOP_LIMIT_MS]
-        due += [m.deadline_ms(self._turns[name]) for name, m in self._groups.items()]
+        due.append(self._decide_ms)
+        due += [m.announcer.due_ms for m in self._groups.values()]
         return max(now + 1, min((d for d in due if d > now), default=NEVER_MS))
 
     # -- small answers
@@ -367,11 +375,19 @@ class Node:
     def _wanted(self) -> frozenset[Vip]:
         return frozenset(v for m in self._groups.values() for v in m.wanted)
 
+    def _renewed(self) -> frozenset[Vip]:
+        return frozenset(v for m in self._groups.values() for v in m.renewed)
+
     def _alone(self) -> bool:
         return not self._peers.living()
 
-    def _names(self) -> dict[MemberId, str]:
-        return {MemberId(wire_id(m)): m for m in self.config.members}
+    def _link_of(self, interface: str) -> int:
+        return self.config.interfaces.index(interface) if interface in self.config.interfaces else -1
+
+    def _reaches(self, peer: Peer, now: int) -> bool:
+        """Whether it was heard within its dead interval over a link that is up."""
+        up = [i for i, interface in enumerate(self.config.interfaces) if self._links.get(interface, True)]
+        return any(now - peer.links[i][1] < peer.dead_ms for i in up if i in peer.links)
 
     def _interfaces(self) -> tuple[str, ...]:
         wanted = {v.interface for g in self.config.groups if self.config.me in g.members for v in g.vips}

@@ -19,6 +19,8 @@ STRANGERS_MAX = 16
 LIVES_MAX = 8
 """Lives remembered of one peer, so that a recording of an old life is not taken for a new one."""
 FOREVER_AGO = -(2**62)
+HALF = 1 << 31
+"""Serial numbers closer than half their range apart have an order (RFC 1982)."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -63,13 +65,25 @@ class Peer:
     acked: int = 0
     """My newest sequence that the believed life acknowledged."""
     groups: dict[GroupId, wire.GroupEntry] = dataclasses.field(default_factory=dict)
-    peers: dict[MemberId, tuple[wire.PeerEntry, int]] = dataclasses.field(default_factory=dict)
-    """What it lists, with the time when that came."""
+    told_ms: int = FOREVER_AGO
+    """When the newest frame of this life was heard by another member, by that one's word."""
+    fresher: dict[MemberId, tuple[wire.PeerEntry, int]] = dataclasses.field(default_factory=dict)
+    """Others of whom it had a newer frame than this node when it said so, with the time when that came."""
     ghosts: dict[GroupId, Ghost] = dataclasses.field(default_factory=dict)
     links: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    """By link number: newest sequence and when it came."""
+    """By link number, of those that came in where the sender sent them out: newest sequence, and when."""
     lives: dict[int, int] = dataclasses.field(default_factory=dict)
     """When each life was heard first."""
+
+
+def fresher(about: Peer | None, entry: wire.PeerEntry) -> bool:
+    """Whether a teller has heard a later frame of that member than this node has."""
+    if entry.state is not wire.PeerState.ALIVE:
+        return False
+    if about is None or not about.believed:
+        return True
+    newer = (entry.sequence - about.newest) & wire.LOW_32
+    return entry.incarnation == about.incarnation and 0 < newer < HALF
 
 
 class SentLog:
@@ -113,6 +127,8 @@ class Peers:
         self.sent = SentLog()
         self.table: dict[MemberId, Peer] = {}
         self.members: frozenset[MemberId] = frozenset()
+        self.changed = True
+        """Whether something was noted since the node last decided that a decision could depend on."""
 
     def configure(self, members: frozenset[MemberId], now: int) -> None:
         """Members of the configuration; one that left stays in the table for as long as it is believed."""
@@ -123,8 +139,8 @@ class Peers:
 
     # -- belief
 
-    def take(self, beat: wire.Beat, at_ms: int, *, dead_ms: int) -> Drop | None:
-        """Note one authentic frame that came at `at_ms`. None: it counts; else why it does not."""
+    def take(self, beat: wire.Beat, at_ms: int, link: int, *, dead_ms: int) -> Drop | None:
+        """Note one authentic frame, come at `at_ms` over my link `link`. None: it counts; else why it does not."""
         if beat.sender == self.me:
             return Drop.OWN if beat.incarnation == self.incarnation else Drop.OWN_NAME
         peer = self._admit(beat.sender, at_ms)
@@ -139,7 +155,7 @@ class Peers:
             acked = whole
         if peer.believed and beat.incarnation == peer.incarnation:
             if beat.sequence <= peer.newest:
-                return self._copy(peer, beat, at_ms)
+                return self._copy(peer, beat, at_ms, link)
         else:
             if beat.incarnation == peer.incarnation and beat.sequence <= peer.newest:
                 return Drop.OLD
@@ -148,6 +164,7 @@ class Peers:
                 return Drop.UNPROVED
             self._believe(peer, beat, at_ms)
         self._accept(peer, beat, at_ms, acked)
+        self._note_link(peer, beat, at_ms, link)
         return None
 
     def _proves(self, acked: int, floor: int, at_ms: int, dead_ms: int) -> bool:
@@ -163,32 +180,52 @@ class Peers:
             for group, entry in peer.groups.items():
                 if entry.state in OWNING:
                     peer.ghosts[group] = Ghost(entry.epoch, entry.rank, until_ms)
+        self.changed = True
         peer.believed = peer.ever = True
         peer.incarnation = beat.incarnation
         peer.floor = self.sent.newest
         peer.acked = 0
         peer.since_ms = at_ms
-        peer.groups, peer.peers, peer.links = {}, {}, {}
+        peer.told_ms = FOREVER_AGO
+        peer.groups, peer.fresher, peer.links = {}, {}, {}
 
     def _accept(self, peer: Peer, beat: wire.Beat, at_ms: int, acked: int) -> None:
+        news = [e for e in beat.groups if peer.groups.get(e.group) != e]
+        if news or (peer.generation, peer.dead_ms, peer.leaving) != (beat.generation, beat.dead_ms, beat.leaving):
+            self.changed = True
         peer.newest, peer.last_ms = beat.sequence, at_ms
         peer.dead_ms, peer.keepalive_ms, peer.generation = beat.dead_ms, beat.keepalive_ms, beat.generation
         peer.leaving = beat.leaving
         peer.acked = max(peer.acked, acked) if acked else peer.acked
         peer.listed = Heard(beat.incarnation, beat.sequence, at_ms, acked)
-        peer.links[beat.link] = (beat.sequence, at_ms)
-        peer.peers.update({p.member: (p, at_ms) for p in beat.peers})
-        for entry in beat.groups:
+        for listed in beat.peers:
+            self._relay(peer, listed, at_ms)
+        for entry in news:
             peer.groups[entry.group] = entry
             if entry.state is not State.LISTENING:
                 peer.ghosts.pop(entry.group, None)
 
-    def _copy(self, peer: Peer, beat: wire.Beat, at_ms: int) -> Drop | None:
+    def _relay(self, teller: Peer, entry: wire.PeerEntry, at_ms: int) -> None:
+        """What one member says of another: evidence of its life, and whether the teller knows it better than I do."""
+        about = self.table.get(entry.member)
+        if about is not None and about.believed and about.incarnation == entry.incarnation:
+            about.told_ms = max(about.told_ms, at_ms - entry.age_ms)
+        if entry.member != self.me and fresher(about, entry):
+            teller.fresher[entry.member] = (entry, at_ms)
+            self.changed = True
+        elif teller.fresher.pop(entry.member, None) is not None:
+            self.changed = True
+
+    def _note_link(self, peer: Peer, beat: wire.Beat, at_ms: int, link: int) -> None:
+        if beat.link == link:  # else it was recorded on another one, or the lists of interfaces differ just now
+            peer.links[link] = (beat.sequence, at_ms)
+
+    def _copy(self, peer: Peer, beat: wire.Beat, at_ms: int, link: int) -> Drop | None:
         """The same frame over another link counts for that link only; over the same one it is a recording."""
         newest, _ = peer.links.get(beat.link, (0, 0))
         if beat.sequence <= newest:
             return Drop.OLD
-        peer.links[beat.link] = (beat.sequence, at_ms)
+        self._note_link(peer, beat, at_ms, link)
         return None
 
     def _list(self, peer: Peer, beat: wire.Beat, at_ms: int, acked: int) -> None:
@@ -222,20 +259,13 @@ class Peers:
 
     def evidence_ms(self, peer: Peer) -> int:
         """When the newest frame of a believed peer was heard, here or by a member that is heard directly."""
-        newest = peer.last_ms
-        for other in self.table.values():
-            if other is peer or not other.believed:
-                continue
-            told = other.peers.get(peer.id)
-            if told is not None and told[0].incarnation == peer.incarnation:
-                entry, at_ms = told
-                newest = max(newest, at_ms - entry.age_ms)
-        return newest
+        return max(peer.last_ms, peer.told_ms)
 
     def expire(self, now: int) -> list[Peer]:
         """Stop believing those whose dead interval is over; they are answered."""
         dead = [p for p in self.table.values() if p.believed and now >= self.evidence_ms(p) + p.dead_ms]
         for peer in dead:
+            self.changed = True
             peer.believed = False
             peer.floor = self.sent.newest
             peer.since_ms = now

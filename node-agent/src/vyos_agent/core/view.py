@@ -7,10 +7,7 @@ import dataclasses
 from vyos_agent.core import wire
 from vyos_agent.core.election import Candidate, Claim, strongest
 from vyos_agent.core.model import OWNING, GroupId, MemberId, State
-from vyos_agent.core.peers import Peer, Peers
-
-HALF = 1 << 31
-"""Serial numbers closer than half their range apart have an order (RFC 1982)."""
+from vyos_agent.core.peers import Peer, Peers, fresher
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,8 +61,9 @@ def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims:
         told = teller.groups.get(group)
         if told is None:
             continue
-        for about, (entry, at_ms) in teller.peers.items():
-            if about == peers.me or not _fresher(peers.table.get(about), teller, entry, at_ms, now):
+        for about, (entry, at_ms) in teller.fresher.items():
+            peer = peers.table.get(about)
+            if not fresher(peer, entry) or not _lately(peer, teller, entry, at_ms, now):
                 continue
             if told.claim_owner == about:
                 claims[about] = Claim(about, told.claim_epoch, told.claim_rank)
@@ -73,11 +71,9 @@ def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims:
                 claims.pop(about, None)
 
 
-def _fresher(peer: Peer | None, teller: Peer, entry: wire.PeerEntry, at_ms: int, now: int) -> bool:
-    if entry.state is not wire.PeerState.ALIVE:
-        return False
+def _lately(peer: Peer | None, teller: Peer, entry: wire.PeerEntry, at_ms: int, now: int) -> bool:
+    """One that this node does not believe counts only while the teller's frame of it is within its dead interval."""
     if peer is not None and peer.believed:
-        newer = (entry.sequence - peer.newest) & wire.LOW_32
-        return entry.incarnation == peer.incarnation and 0 < newer < HALF
+        return True
     dead_ms = max(teller.dead_ms, peer.dead_ms if peer is not None else 0)
     return now - (at_ms - entry.age_ms) < dead_ms

@@ -1,0 +1,1 @@
+"""The simulator: whole clusters of the production core on a virtual clock."""

@@ -1,0 +1,286 @@
+"""The ordinary stories of a cluster, one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.world import VIP, World, config, group
+from vyos_agent.core.events import LinkChanged, Stopping
+from vyos_agent.core.model import Reason, State, Vip
+
+D, K = 3000, 500
+
+
+def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: int) -> World:
+    groups = [group(members=members, auto_failback=auto_failback)]
+    world = World([config(m, groups, **settings) for m in members], seed=seed)
+    world.start()
+    return world
+
+
+def test_the_primary_claims_as_soon_as_all_are_heard() -> None:
+    world = cluster("abc")
+    world.run(3 * K)
+    assert world.owners() == world.holders() == {"a"}
+
+
+def test_a_member_that_is_alone_waits_for_the_initial_dead_interval() -> None:
+    world = World([config(m, [group()]) for m in "ab"])
+    world.hosts["b"].start()
+    world.run(5900)
+    assert world.holders() == set()
+    world.run(400)
+    assert world.holders() == {"b"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_power_off_moves_the_group_after_the_dead_interval(seed: int) -> None:
+    world = cluster("ab", seed=seed)
+    world.run(5000 + seed * 37)
+    at = world.now
+    world.hosts["a"].power_off()
+    world.run(D + 20)
+    assert world.holders() == {"b"}
+    assert D - K - 10 <= world.dark_ms(at) <= D + 10
+    assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_DEAD
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_killed_owner_loses_its_address_before_the_standby_takes_over(seed: int) -> None:
+    world = cluster("ab", seed=seed)
+    world.run(5000 + seed * 41)
+    at = world.now
+    world.hosts["a"].kill()
+    world.run(2 * D)
+    assert world.holders() == {"b"}
+    assert world.overlap_ms(at) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_frozen_owner_finds_itself_deposed_and_adds_nothing(seed: int) -> None:
+    world = cluster("ab", seed=seed)
+    world.run(5000 + seed * 41)
+    at = world.now
+    world.hosts["a"].freeze()
+    world.run(2 * D)
+    assert world.holders() == {"b"}
+    world.hosts["a"].thaw()
+    world.run(2 * D)
+    assert world.owners() == world.holders() == {"b"}
+    assert world.overlap_ms(at) == 0
+
+
+def test_an_owner_that_slept_briefly_goes_on_when_it_is_acknowledged() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    world.hosts["a"].freeze()
+    world.run(1800)
+    world.hosts["a"].thaw()
+    world.run(K)
+    assert world.owners() == world.holders() == {"a"}
+    assert [d.reason for _, d in world.hosts["a"].decisions[-2:]] == [Reason.SLEPT, Reason.RESUMED]
+    assert not any(d.after is State.OWNER for _, d in world.hosts["b"].decisions)
+
+
+def test_leaving_moves_the_group_at_once() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    at = world.now
+    world.hosts["a"].feed(Stopping())
+    world.run(200)
+    assert world.holders() == {"b"}
+    assert world.hosts["a"].node is None
+    assert world.dark_ms(at) <= 20
+    assert world.overlap_ms(at) == 0
+    assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_LEFT
+
+
+def test_without_auto_failback_the_primary_comes_back_as_standby() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    world.hosts["a"].power_off()
+    world.run(2 * D)
+    world.hosts["a"].start()
+    world.run(10 * D)
+    assert world.owners() == world.holders() == {"b"}
+
+
+def test_with_auto_failback_the_primary_takes_its_group_back() -> None:
+    world = cluster("ab", auto_failback=True)
+    world.run(5000)
+    world.hosts["a"].power_off()
+    world.run(2 * D)
+    at = world.now
+    world.hosts["a"].start()
+    world.run(4 * K)
+    assert world.owners() == world.holders() == {"a"}
+    assert world.dark_ms(at) <= 20
+    assert world.overlap_ms(at) == 0
+    assert world.hosts["a"].decisions[-1][1].reason is Reason.FAILBACK
+
+
+def test_owner_and_first_secondary_are_lost() -> None:
+    world = cluster("abc")
+    world.run(5000)
+    world.hosts["a"].power_off()
+    world.hosts["b"].power_off()
+    world.run(D + 2 * (K + 50) + 20)
+    assert world.holders() == {"c"}
+
+
+def test_the_first_secondary_comes_before_the_second() -> None:
+    world = cluster("abc")
+    world.run(5000)
+    at = world.now
+    world.hosts["a"].power_off()
+    world.run(2 * D)
+    assert world.holders() == {"b"}
+    assert world.overlap_ms(at) == 0
+
+
+def test_two_groups_have_their_own_primaries() -> None:
+    other = Vip("192.168.0.124", 24, "eth0")
+    groups = [group("g", "ab"), group("h", "ba", vip=other)]
+    world = World([config(m, groups) for m in "ab"])
+    world.start()
+    world.run(4 * K)
+    assert (world.owners("g"), world.owners("h")) == ({"a"}, {"b"})
+    world.hosts["a"].power_off()
+    world.run(2 * D)
+    assert world.holders(VIP) == world.holders(other) == {"b"}
+
+
+@pytest.mark.parametrize("auto_failback", [False, True])
+def test_a_partition_gives_each_side_an_owner_and_heals_to_the_higher_epoch(auto_failback: bool) -> None:
+    world = cluster("abc", auto_failback=auto_failback)
+    world.run(5000)
+    world.partition("a", "bc")
+    world.run(2 * D)
+    assert world.holders() == {"a", "b"}
+    world.heal()
+    world.run(2 * K)
+    assert len(world.owners()) == 1
+    assert len(world.holders()) == 1
+    assert world.arp[VIP] in world.holders()
+    world.run(4 * D)
+    assert world.holders() == ({"a"} if auto_failback else {"b"})
+
+
+def test_one_cut_pair_moves_nothing_when_a_third_hears_both() -> None:
+    world = cluster("abc")
+    world.run(5000)
+    world.cut = {("a", "c"), ("c", "a")}
+    world.run(20 * D)
+    assert world.owners() == {"a"}
+
+
+def test_a_lost_link_moves_the_group_at_once_when_a_candidate_is_heard() -> None:
+    groups = [group()]
+    world = World([config(m, groups, interfaces=("eth0", "eth1")) for m in "ab"])
+    world.start()
+    world.run(5000)
+    at = world.now
+    world.deaf_links.add(("a", "eth0"))
+    world.hosts["a"].feed(LinkChanged("eth0", False))
+    world.run(100)
+    assert world.holders() == {"b"}
+    assert world.dark_ms(at) <= 20
+
+
+def test_a_lost_link_moves_nothing_when_nobody_is_heard() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    for name in "ab":
+        world.deaf_links.add((name, "eth0"))
+        world.hosts[name].feed(LinkChanged("eth0", False))
+    world.run(20)
+    assert "a" in world.owners()
+
+
+def test_an_address_that_the_kernel_refuses_goes_to_the_other_member() -> None:
+    world = cluster("ab")
+    world.hosts["a"].kernel.refuses.add(VIP)
+    world.run(10_000)
+    assert world.holders() == world.owners() == {"b"}
+    assert any(d.reason is Reason.ADD_FAILED for _, d in world.hosts["a"].decisions)
+
+
+def test_a_wrong_secret_is_ignored_and_counted() -> None:
+    groups = [group()]
+    world = World([config("a", groups), config("b", groups, key=bytes(32))])
+    world.start()
+    world.run(10_000)
+    for host in world.hosts.values():
+        assert host.node is not None
+        assert host.node.report().drops["BadTag"] > 10
+        assert host.node.report().peers[0].state == "Unheard"
+
+
+def test_a_recording_of_the_dead_owner_revives_nobody() -> None:
+    world = cluster("ab")
+    world.tape = []
+    world.run(8000)
+    tape, world.tape = world.tape, None
+    world.hosts["a"].power_off()
+    at = world.now
+    for i, (source, interface, data) in enumerate(tape * 3):
+        if source == "a":
+            world.at(world.now + i * 7, lambda d=data, i=interface: world.deliver("b", i, d))  # type: ignore[misc]
+    world.run(2 * D)
+    assert world.holders() == {"b"}
+    assert world.dark_ms(at) <= D + 10
+
+
+def test_a_restarted_owner_is_believed_by_proof_and_epochs_go_on() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    epoch = world.hosts["a"].disk["g"]
+    world.hosts["a"].kill()
+    world.run(1000)
+    world.hosts["a"].start()
+    world.run(4 * D)
+    assert len(world.owners()) == len(world.holders()) == 1
+    assert max(h.disk["g"] for h in world.hosts.values()) > epoch
+
+
+def test_an_address_added_live_leaves_the_others_alone() -> None:
+    world = cluster("ab")
+    world.run(5000)
+    at = world.now
+    other = Vip("192.168.0.124", 24, "eth0")
+    world.spans[other] = [(world.now, frozenset())]
+    from dataclasses import replace
+
+    from vyos_agent.core.events import Configured
+
+    for name in "ab":
+        host = world.hosts[name]
+        new = replace(host.config, generation=2, groups=(replace(host.config.groups[0], vips=(VIP, other)),))
+        host.feed(Configured(new))
+        world.run(70)
+    world.run(2 * K)
+    assert world.holders(other) == {"a"}
+    assert world.dark_ms(at) == 0
+
+
+def test_thirty_two_groups_and_eight_members_fit_one_frame_and_more_are_split() -> None:
+    names = [f"m{i}" for i in range(8)]
+    groups = [group(f"g{i}", names, vip=Vip(f"10.0.0.{i}", 24, "eth0")) for i in range(32)]
+    world = World([config(m, groups) for m in names])
+    world.tape = []
+    world.start()
+    world.run(4 * K)
+    assert all(world.owners(g.name) == {"m0"} for g in groups)
+    assert max(len(d) for _, _, d in world.tape) <= 1452
+    assert {d[9] for _, _, d in world.tape} == {1}
+
+
+def test_sixty_four_members_agree_in_split_frames() -> None:
+    names = [f"m{i:02}" for i in range(64)]
+    groups = [group(f"g{i}", names[i : i + 33] + names[:i], vip=Vip(f"10.0.0.{i}", 24, "eth0")) for i in range(32)]
+    world = World([config(m, groups) for m in names])
+    world.tape = []
+    world.start()
+    world.run(3 * K)
+    assert {len(world.owners(g.name)) for g in groups} == {1}
+    assert {d[9] for _, _, d in world.tape} == {2}
