@@ -55,6 +55,7 @@ class Host:
         """Everything is gone but the disk."""
         self.kill()
         self.kernel = Kernel(self.world.rng)
+        self.world.look()
 
     def freeze(self) -> None:
         self.frozen = True
@@ -135,4 +136,6 @@ class Host:
             lifetimes = dict.fromkeys(lifetimes, 0)
         held, failed = self.kernel.apply(lifetimes, self.world.now)
         self.world.look()
+        for gone_ms in self.kernel.changes_ms(self.world.now):
+            self.world.at(gone_ms, self.world.look)
         self.feed(events.Held(held, failed))

@@ -31,6 +31,6 @@ class Kernel:
         """What answers ARP here now."""
         return frozenset(v for v, t in self._gone_ms.items() if t > now)
 
-    def next_change_ms(self, now: int) -> int | None:
-        """When the next address expires."""
-        return min((t for t in self._gone_ms.values() if t > now), default=None)
+    def changes_ms(self, now: int) -> set[int]:
+        """When addresses expire, if nobody renews them."""
+        return {t for t in self._gone_ms.values() if t > now}

@@ -89,9 +89,7 @@ class World:
             when, _, action = heapq.heappop(self._heap)
             self.now = when
             action()
-            self.look()
         self.now = until
-        self.look()
 
     def start(self, spread_ms: int = 30) -> None:
         for host in self.hosts.values():
@@ -132,13 +130,12 @@ class World:
     # -- looking
 
     def look(self) -> None:
+        """Note who holds what; called whenever a kernel's addresses change."""
+        held = {h.name: h.kernel.holds(self.now) for h in self.hosts.values()}
         for vip, spans in self.spans.items():
-            holders = frozenset(h.name for h in self.hosts.values() if vip in h.kernel.holds(self.now))
+            holders = frozenset(name for name, vips in held.items() if vip in vips)
             if spans[-1][1] != holders:
                 spans.append((self.now, holders))
-        changes = [t for h in self.hosts.values() if (t := h.kernel.next_change_ms(self.now)) is not None]
-        if changes and (not self._heap or min(changes) < self._heap[0][0]):
-            self.at(min(changes), lambda: None)
 
     def note(self, name: str, d: Decided) -> None:
         peer = f" {d.peer}" if d.peer else ""
