@@ -54,6 +54,15 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{/* The labels of a component's pods: no version, so that only a change of the pods themselves restarts them. */}}
+{{- define "vyos-cluster.podLabels" -}}
+{{ include "vyos-cluster.selectorLabels" . }}
+app.kubernetes.io/part-of: vyos-cluster
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* repository:tag. Call with (list . image). */}}
 {{- define "vyos-cluster.image" -}}
 {{- $image := index . 1 -}}

@@ -13,8 +13,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from vyos_agent.sync.report import ClusterReport, Deviation, GroupReport
-from vyos_api import names
+from vyos_agent.sync.report import ClusterReport, Deviation, GroupReport, Refusal, Report
+from vyos_api import limits, names
 
 OWNING = frozenset({"Owner", "Asking", "Giving", "Suspended"})
 """States of a member that are a claim to the group."""
@@ -71,10 +71,10 @@ def view(cluster: Mapping[str, Any], node: str) -> View:
     )
 
 
-def entries(node: str, agent_version: str, report: ClusterReport, shown: View) -> tuple[Entry, ...]:
-    """Every entry that this node has a say in now: the groups that it owns, then its own."""
-    groups = (_group_entry(node, g, shown.groups.get(g.name)) for g in report.groups)
-    return (*(g for g in groups if g is not None), _node_entry(node, agent_version, report))
+def entries(node: str, whole: Report, cluster: ClusterReport, shown: View) -> tuple[Entry, ...]:
+    """Every entry of a cluster that this node has a say in now: the groups that it owns, then its own."""
+    groups = (_group_entry(node, g, shown.groups.get(g.name)) for g in cluster.groups)
+    return (*(g for g in groups if g is not None), _node_entry(node, whole, cluster))
 
 
 def epoch_hints(node: str, report: ClusterReport | None, shown: View) -> dict[str, int]:
@@ -112,28 +112,31 @@ def _group_entry(node: str, group: GroupReport, shown: Mapping[str, Any] | None)
         epoch = min(epoch, shown["epoch"] + EPOCH_STEP_MAX)
     value: dict[str, Any] = {"name": group.name, "owner": node, "epoch": epoch, "since": timestamp(group.since_ms)}
     if group.reason is not None:
-        value["reason"] = group.reason
+        value["reason"] = group.reason[: limits.REASON_TEXT]
     value["addresses"] = list(group.addresses)
     value["services"] = list(group.services)
     return Entry(names.group_manager(group.name), "groups", value)
 
 
-def _node_entry(node: str, agent_version: str, report: ClusterReport) -> Entry:
-    value = {
+def _node_entry(node: str, whole: Report, cluster: ClusterReport) -> Entry:
+    refused = [_refusal(r) for r in whole.refused if r.cluster == cluster.cluster]
+    deviations = [*refused, *(_deviation(d) for d in cluster.deviations)]
+    value: dict[str, Any] = {
         "name": node,
-        "configGeneration": report.generation,
-        "agentVersion": agent_version,
-        "groups": [_membership(g) for g in report.groups],
-        "peers": report.peers.text,
-        "monitors": report.monitors.text,
-        "interfaces": report.interfaces.text,
-        "deviations": [_deviation(d) for d in report.deviations],
+        "agentVersion": whole.agent_version[: limits.VERSION_TEXT],
+        "groups": [_membership(g) for g in cluster.groups],
+        "peers": cluster.peers.text,
+        "monitors": cluster.monitors.text,
+        "interfaces": cluster.interfaces.text,
+        "deviations": deviations[: limits.DEVIATIONS],
     }
+    if cluster.generation:
+        value["configGeneration"] = cluster.generation
     return Entry(names.node_manager(node), "nodes", value)
 
 
 def _membership(group: GroupReport) -> dict[str, str]:
-    value = {"name": group.name, "state": group.state}
+    value = {"name": group.name, "state": group.state[: limits.STATE_TEXT]}
     if group.owner is not None:
         value["owner"] = group.owner
     return value
@@ -141,8 +144,13 @@ def _membership(group: GroupReport) -> dict[str, str]:
 
 def _deviation(deviation: Deviation) -> dict[str, str]:
     return {
-        "kind": deviation.kind,
-        "name": deviation.name,
-        "state": deviation.state,
+        "kind": deviation.kind[: limits.STATE_TEXT],
+        "name": deviation.name[: limits.NODE_NAME],
+        "state": deviation.state[: limits.STATE_TEXT],
         "since": timestamp(deviation.since_ms),
     }
+
+
+def _refusal(refusal: Refusal) -> dict[str, str]:
+    text = f"generation {refusal.generation}: {refusal.message}"
+    return {"kind": "Configuration", "name": text[: limits.NODE_NAME], "state": "Refused"}

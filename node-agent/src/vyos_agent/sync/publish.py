@@ -19,6 +19,7 @@ from vyos_agent.sync.backoff import Backoff
 from vyos_agent.sync.clusters import Clusters
 from vyos_agent.sync.health import Beat
 from vyos_agent.sync.world import Signal, World, now_ms
+from vyos_api.nodeconfig import NodeConfig
 
 logger = logging.getLogger(__name__)
 
@@ -96,19 +97,27 @@ class Publisher:
         current = self._world.report
         if current is None or current.node != self._node:
             return self._review_ms
-        self._forget({c.cluster for c in current.clusters})
+        clusters = (*current.clusters, *self._unserved(current))
+        self._forget({c.cluster for c in clusters})
         soonest_ms = self._review_ms
-        for cluster in current.clusters:
-            soonest_ms = min(soonest_ms, await self._publish(cluster, current.agent_version))
+        for cluster in clusters:
+            soonest_ms = min(soonest_ms, await self._publish(current, cluster))
         return max(soonest_ms, 0)
 
-    async def _publish(self, cluster: report.ClusterReport, agent_version: str) -> int:
+    def _unserved(self, current: report.Report) -> list[report.ClusterReport]:
+        """Clusters that the daemon does not serve at all since it refused them."""
+        served = {c.cluster for c in current.clusters}
+        configs = self._world.configs or {}
+        refused = {r.cluster: configs.get(r.cluster) for r in current.refused if r.cluster not in served}
+        return [report.ClusterReport.unserved(c, f.uid) for c, f in refused.items() if isinstance(f, NodeConfig)]
+
+    async def _publish(self, current: report.Report, cluster: report.ClusterReport) -> int:
         name = cluster.cluster
         view = self._clusters.view(name, self._review_ms) or await self._clusters.read(name)
         if view is None or view.uid != cluster.uid:
             return self._review_ms  # gone or another one; the loop that configures finds out which
         soonest_ms = self._review_ms
-        for entry in entries.entries(self._node, agent_version, cluster, view):
+        for entry in entries.entries(self._node, current, cluster, view):
             if not self._differs(name, entry, view):
                 continue
             refused = self._refused.get((name, entry.manager))

@@ -70,6 +70,12 @@ class ClusterReport:
     interfaces: Count
     deviations: tuple[Deviation, ...]
 
+    @classmethod
+    def unserved(cls, cluster: str, uid: str) -> ClusterReport:
+        """What there is to say of a cluster whose every configuration was refused."""
+        none = Count(0, 0)
+        return cls(cluster, uid, 0, (), none, none, none, ())
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:

@@ -46,7 +46,9 @@ class Signal:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
-            await asyncio.wait_for(waiting, timeout_ms / 1000)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the result.
+            async with asyncio.timeout(timeout_ms / 1000):
+                await waiting
         except TimeoutError:
             pass
         finally:
