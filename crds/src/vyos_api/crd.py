@@ -114,8 +114,8 @@ def template() -> str:
     head, metadata, rest = text.partition(f"metadata:\n  name: {NAME}\n")
     assert metadata, "the definition's metadata is not where the template needs it"
     return (
-        HEADER
-        + "{{- if .Values.crds.enabled }}\n"
+        "{{- if .Values.crds.enabled }}\n"
+        + HEADER
         + head
         + metadata
         + '  labels:\n    {{- include "vyos-cluster.labels" (list . "crd") | nindent 4 }}\n'

@@ -151,14 +151,12 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_default(cls, raw: Any) -> Any:
-        """As the API server does: null takes the default of a field that has one."""
+    def _null_is_absent(cls, raw: Any) -> Any:
+        """As the API server does: null takes the default of a field that has one, and is no value for the others."""
         if not isinstance(raw, dict):
             return raw
-        fields = {f.alias: f for f in cls.model_fields.values()}
-        return {
-            k: v for k, v in raw.items() if v is not None or k not in fields or fields[k].get_default() in (None, ...)
-        }
+        known = {f.alias for f in cls.model_fields.values()}
+        return {k: v for k, v in raw.items() if v is not None or k not in known}
 
     @model_validator(mode="after")
     def _rules_hold(self) -> ApiModel:

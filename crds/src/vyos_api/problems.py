@@ -77,6 +77,8 @@ def _words(error: Any, loc: tuple[int | str, ...], known: Mapping[tuple[str, ...
             return f"must be at least {context['ge']}{shown}"
         case "less_than_equal":
             return f"must be at most {context['le']}{shown}"
+        case "string_pattern_mismatch":
+            return f"must match {context['pattern']}{shown}"
         case "string_too_short" | "string_too_long":
             return _length("characters", context)
         case "too_short" | "too_long":

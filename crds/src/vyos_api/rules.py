@@ -76,5 +76,7 @@ def unique(field: str) -> Rule:
     return Rule(
         cel="self.all(x, self.exists_one(y, x == y))",
         message=f"{field} must not repeat",
+        message_cel=f"'{field} must not repeat: ' + self.filter(x, !self.exists_one(y, x == y))[0] + ' is there twice'",
+        say=lambda items: f"{field} must not repeat: {next(x for x in items if items.count(x) > 1)} is there twice",
         holds=lambda items: len(set(items)) == len(items),
     )

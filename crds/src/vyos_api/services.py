@@ -23,7 +23,8 @@ INTERFACE_HELP = f"1 to {limits.INTERFACE_NAME} printable ASCII characters witho
 _UNIT = r"^[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*$"
 """The characters of a unit's name by systemd.unit(5), a leading '@' excepted."""
 _UNIT_TYPES = ("service", "socket", "timer", "target", "path", "mount", "automount", "swap", "slice", "device", "scope")
-_NUMBERS = r"^[0-9.:]+$"
+_NUMBERS = r"^([0-9.:]+|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F.:]*)$"
+"""An address without a prefix, mistyped or not; it would pass for a unit's name."""
 _PARTS = "self.split('/')"
 _IP_SERVICE = f"self.contains('/') && {_PARTS}.size() <= 4 && isIP({_PARTS}[0])"
 _CIDR = f"({_PARTS}[0] + '/' + {_PARTS}[1])"
@@ -130,15 +131,15 @@ RULES = (
         holds=lambda s: not _is_ip_service(s) or _is_host(s),
     ),
     Rule(
-        cel=f"!self.contains('/') || {_PARTS}.size() < 3 || "
+        cel=f"!({_IP_SERVICE}) || {_PARTS}.size() < 3 || "
         f"({_PARTS}[2].matches('{INTERFACE_SYNTAX}') && !({_PARTS}[2] in ['.', '..']))",
         message=f"INTERFACE must be an interface's name: {INTERFACE_HELP}",
-        holds=lambda s: "/" not in s or _has_interface(s),
+        holds=lambda s: not _is_ip_service(s) or _has_interface(s),
     ),
     Rule(
-        cel=f"!self.contains('/') || {_PARTS}.size() < 4 || "
+        cel=f"!({_IP_SERVICE}) || {_PARTS}.size() < 4 || "
         f"[{_PARTS}[0], {_PARTS}[3]].all(a, isIP(a) && ip(a).family() == 4)",
         message="BROADCAST must be an IPv4 address, and only an IPv4 service has one",
-        holds=lambda s: "/" not in s or _has_broadcast(s),
+        holds=lambda s: not _is_ip_service(s) or _has_broadcast(s),
     ),
 )

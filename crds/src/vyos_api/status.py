@@ -6,17 +6,34 @@ Entries of `groups` and `nodes` are atomic: each is written whole by one writer 
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from vyos_api import limits
-from vyos_api.fields import LenientModel, ListMap, Many, Ordered
+from vyos_api.fields import Checked, LenientModel, ListMap, Many, Ordered
 from vyos_api.rules import Rule
 
-Timestamp = Annotated[str, Field(max_length=35, json_schema_extra={"format": "date-time"})]
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+Timestamp = Annotated[
+    str,
+    Field(max_length=35, json_schema_extra={"format": "date-time"}),
+    Checked(Rule(cel="", message="must be a time such as 2026-01-02T03:04:05Z", holds=_is_time)),
+]
 """RFC 3339, UTC, whole seconds."""
-Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+Int64 = Annotated[
+    int,
+    Field(ge=0, json_schema_extra={"format": "int64"}),
+    Checked(Rule(cel="", message="must be less than 2^63", holds=lambda number: number < 2**63)),
+]
 Count = Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,4}/[0-9]{1,4}$")]
 """How many of how many are as they should be: "1/2"."""
 _GroupName = Annotated[str, Field(max_length=limits.GROUP_NAME)]

@@ -154,6 +154,12 @@ class Group(ApiModel):
         Rule(
             cel="self.maintenance.all(m, m == self.primary || m in self.secondaries)",
             message="maintenance must name members of the group only",
+            message_cel="'maintenance must name members of the group only, not ' + "
+            "self.maintenance.filter(m, m != self.primary && !(m in self.secondaries))[0]",
+            say=lambda g: (
+                "maintenance must name members of the group only, not "
+                + next(m for m in g.maintenance if m not in g.members)
+            ),
             at=".maintenance",
             holds=lambda g: set(g.maintenance) <= set(g.members),
         ),
