@@ -131,28 +131,35 @@ class Daemon:
         """Serve the socket."""
         self._instance = secrets.token_hex(4)
         self._revision = 1
-        open_writers: set[asyncio.StreamWriter] = set()
+        handlers: set[asyncio.Task[Any]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            open_writers.add(writer)
-            with contextlib.suppress(OSError, asyncio.CancelledError):
+            task = asyncio.current_task()
+            assert task is not None
+            handlers.add(task)
+            try:
                 while line := await reader.readline():
                     answer = await self._answer(json.loads(line))
                     writer.write(json.dumps(answer).encode() + b"\n")
                     await writer.drain()
-            open_writers.discard(writer)
-            writer.close()
+            except (OSError, asyncio.CancelledError):
+                pass
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
 
         self.path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(serve, str(self.path), limit=1 << 20)
         try:
             yield self
         finally:
+            await asyncio.sleep(0.01)  # a connection that was accepted just now gets its handler first
             server.close()
-            for writer in open_writers.copy():
-                writer.close()
+            for task in handlers:
+                task.cancel()
+            await asyncio.gather(*handlers, return_exceptions=True)
             self.path.unlink(missing_ok=True)
-            await asyncio.sleep(0.01)
 
     async def own(self, cluster: str, group: str, epoch: int, reason: str = "FirstClaim") -> None:
         """Let this node own a group."""
