@@ -11,6 +11,7 @@ def test_power_cut(ground: Ground) -> None:
 import ipaddress
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from ground.faults import Faults
 from ground.layout import NODES, netns
 from ground.probe import Probe
 from ground.shell import GroundError, run, wait
+from ground.sockets import socket_in
 
 T = TypeVar("T")
 
@@ -86,6 +88,10 @@ class Ground:
     def probe(self, address: str, *, interval_ms: int = 10) -> Probe:
         """Return a client that pings an address while in a `with`."""
         return Probe(address, interval_ms=interval_ms)
+
+    def socket(self, machine: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Return a socket in a machine's network (a node's, "ctl" or "client"): to listen and send there."""
+        return socket_in(netns(machine), family, kind, protocol)
 
     def client_arp(self, address: str) -> str | None:
         """Return the MAC address that the client's neighbour table has for an address."""

@@ -68,6 +68,11 @@ def freeze(name: str, frozen: bool) -> None:
     (ROOT / "freezer" / GROUP / name / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
 
 
+def is_frozen(name: str) -> bool:
+    """Say whether a cgroup is frozen."""
+    return (ROOT / "freezer" / GROUP / name / "freezer.state").read_text().strip() != "THAWED"
+
+
 def end(name: str, timeout_s: float = 10.0) -> None:
     """Kill everything in a cgroup, wait until it is gone, and remove the cgroup."""
     deadline = time.monotonic() + timeout_s

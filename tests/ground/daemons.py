@@ -28,15 +28,16 @@ def start(name: str, command: Sequence[str], *, netns: str | None = None, env: M
     inside = ["nsenter", f"--net=/run/netns/{netns}", "--"] if netns else []
     log_file(name).parent.mkdir(parents=True, exist_ok=True)
     with open(log_file(name), "ab") as log:
-        process = subprocess.Popen(
-            ["sh", "-c", f'{enter}; exec "$@"', "sh", *inside, *command],
+        # setsid --fork: it belongs to nobody, and nobody's Ctrl-C reaches it
+        subprocess.run(
+            ["setsid", "--fork", "sh", "-c", f'{enter}; exec "$@"', "sh", *inside, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env=env,
-            start_new_session=True,
+            check=True,
         )
-    wait(lambda: alive(name) or process.poll() is not None, 5, f"{name} to start")
+    wait(lambda: alive(name), 5, f"{name} to start; see {log_file(name)}")
 
 
 def pid(name: str) -> int:

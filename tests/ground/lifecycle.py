@@ -33,6 +33,21 @@ def is_up() -> bool:
     return bool(network.leftovers() or cgroups.members("."))
 
 
+def traces() -> list[str]:
+    """Return whatever of a ground is on this machine: after `down`, nothing."""
+    found = [f"network: {name}" for name in network.leftovers()]
+    found += [f"cgroup: {path}" for path in cgroups.ROOT.glob(f"*/{cgroups.GROUP}")]
+    for mount in Path("/proc/self/mounts").read_text().splitlines():
+        if any(word in mount for word in (str(STATE), str(cache()), "/run/netns/vc-")):
+            found.append(f"mount: {mount}")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if "ground.power" in line or str(STATE) in line or cgroups.GROUP in (process / "cgroup").read_text():
+                found.append(f"process: {process.name} {line}")
+    return found + ([f"folder: {STATE}"] if STATE.exists() else [])
+
+
 def check() -> None:
     """Refuse, with the reason and the remedy, where the ground cannot run."""
     if os.geteuid() != 0:
@@ -139,12 +154,11 @@ def revive_api_server() -> None:
 
 
 def ready(node: str) -> bool:
-    """Say whether Kubernetes calls a node Ready."""
-    path = '{.status.conditions[?(@.type=="Ready")].status}'
-    try:
-        return api_server().kubectl("get", "node", node, "-o", f"jsonpath={path}") == "True"
-    except GroundError:
-        return False
+    """Say whether Kubernetes calls a node Ready, and means its present boot, not the one before."""
+    path = '{.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}'
+    with contextlib.suppress(GroundError):
+        return api_server().kubectl("get", "node", node, "-o", f"jsonpath={path}") == f"{nodes.boot_id(node)} True"
+    return False
 
 
 def status() -> str:

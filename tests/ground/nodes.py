@@ -10,7 +10,7 @@ from ground.bins import bins
 from ground.images import images
 from ground.layout import NODES, netns
 from ground.paths import HERE, cache
-from ground.shell import GroundError, quiet, run
+from ground.shell import GroundError, run, wait
 from ground.tree import node_tree
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/k8s"
@@ -35,7 +35,7 @@ def wipe(node: str) -> None:
 
 
 def power_on(node: str) -> None:
-    """Switch a node on and return at once; it boots, and is Ready some seconds later."""
+    """Switch a node on; it has cables and begins to boot when this returns, and is Ready some seconds later."""
     if daemons.alive(f"power-{check(node)}"):
         raise GroundError(f"{node} is on already")
     network.uncable(node)  # it may have switched itself off
@@ -53,6 +53,7 @@ def power_on(node: str) -> None:
         "CONTROLLERS": " ".join(cgroups.CONTROLLERS),
     }
     daemons.start(f"power-{node}", [sys.executable, "-m", "ground.power", node], env=environment)
+    wait(lambda: cgroups.members(node), 10, f"{node} to be cabled and to boot; see {daemons.log_file(f'power-{node}')}")
 
 
 def power_off(node: str) -> None:
@@ -79,6 +80,8 @@ def command(node: str, *words: str) -> list[str]:
     pid1 = _child(_child(supply))  # power.py -> unshare -> PID 1
     if pid1 is None:
         raise GroundError(f"{node} is off")
+    if cgroups.is_frozen(node):
+        raise GroundError(f"{node} hangs: no command can run on it")
     enter = ["nsenter", f"--target={pid1}", "--all", "--", "env", "-i", f"PATH={_PATH}", "TERM=dumb", *words]
     return ["sh", "-c", f'{cgroups.enter_script(node)}; exec "$@"', "sh", *enter]
 
@@ -88,12 +91,12 @@ def execute(node: str, *words: str, stdin: str | None = None, timeout_s: float |
     return run(*command(node, *words), stdin=stdin, timeout_s=timeout_s)
 
 
-def started(node: str) -> bool:
-    """Say whether a node has booted: systemd reports "running" or, with a failed unit, "degraded"."""
+def boot_id(node: str) -> str | None:
+    """Return the id of a node's present boot; None if it is off or hangs."""
     try:
-        return quiet(*command(node, "systemctl", "is-system-running", "--wait"))
+        return execute(node, "cat", "/proc/sys/kernel/random/boot_id").strip()
     except GroundError:
-        return False
+        return None
 
 
 def load_images() -> None:

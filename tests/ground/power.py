@@ -8,6 +8,7 @@ for containerd, runc and kubelet one by one.
 """
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -16,9 +17,9 @@ from ground.layout import netns
 from ground.paths import HERE
 from ground.shell import say
 
-# The kernel turns reboot(2) in a PID namespace into the death of its PID 1 by SIGHUP (restart) or SIGINT (power off);
-# unshare ends with 128 + the signal
-_RESTART = 129
+# The kernel turns reboot(2) in a PID namespace into the death of its PID 1 by SIGHUP (restart) or SIGINT (power off),
+# and unshare dies of the same signal as its child
+_RESTART = -signal.SIGHUP
 
 
 def supply(node: str, environment: dict[str, str]) -> None:
@@ -31,7 +32,7 @@ def supply(node: str, environment: dict[str, str]) -> None:
         script = f'{cgroups.enter_script(node)}; exec "$@"'
         command = ["sh", "-c", script, "sh", *network.inside(netns(node), *boot)]
         code = subprocess.run(["setpriv", "--pdeathsig=KILL", "--", *command], env=environment).returncode
-        say(f"{node} ended with {code}")
+        say(f"{node} ended with code {code}")
         network.uncable(node)
         cgroups.end(node)
         if code != _RESTART:

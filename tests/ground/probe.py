@@ -9,7 +9,6 @@ and no giving up at the first error.
 """
 
 import contextlib
-import ctypes
 import ipaddress
 import itertools
 import os
@@ -22,11 +21,12 @@ from types import TracebackType
 from typing import Self
 
 from ground.layout import netns
+from ground.sockets import socket_in
 
 _ECHO = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number: RFC 792, RFC 4443
-_CLONE_NEWNET = 0x40000000
+_ICMP = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
 _LATE_S = 0.5  # a last answer may take so long
 
 
@@ -46,8 +46,12 @@ class Probe:
         self.interval_ms = interval_ms
         self.samples: list[Sample] = []
         self._version = ipaddress.ip_address(address).version
-        self._socket = _socket_in(netns(source), self._version)
+        family, protocol = _ICMP[self._version]
+        self._socket = socket_in(netns(source), family, socket.SOCK_RAW, protocol)
         self._socket.settimeout(0.1)
+        # Sending must never wait: while ARP asks in vain, packets pile up in the socket's buffer
+        self._out = self._socket.dup()
+        self._out.setblocking(False)
         self._stop = threading.Event()
         self._identifier = os.getpid() & 0xFFFF ^ id(self) >> 4 & 0xFFFF
         self._sender = threading.Thread(target=self._send, name=f"probe-{address}", daemon=True)
@@ -73,6 +77,7 @@ class Probe:
             time.sleep(0.01)
         self._ended.set()
         self._receiver.join()
+        self._out.close()
         self._socket.close()
 
     @property
@@ -116,7 +121,7 @@ class Probe:
                 packet = packet[:2] + _checksum(packet) + packet[4:]
             self.samples.append(Sample(time.monotonic()))
             with contextlib.suppress(OSError):  # nobody answers ARP, no route: a lost probe like another
-                self._socket.sendto(packet, (self.address, 0))
+                self._out.sendto(packet, (self.address, 0))
             # by the clock from the start, not after each other: a late probe delays none
             self._stop.wait(max(0.0, start + (number + 1) * self.interval_ms / 1000 - time.monotonic()))
 
@@ -146,25 +151,3 @@ def _checksum(packet: bytes) -> bytes:
     total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
     total = (total & 0xFFFF) + (total >> 16)
     return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
-
-
-def _socket_in(namespace: str, version: int) -> socket.socket:
-    """Make a raw ICMP socket in another network namespace; it stays there, wherever it is used."""
-    made: list[socket.socket | OSError] = []
-
-    def make() -> None:  # in a thread of its own, which alone enters the namespace, and ends
-        try:
-            with open(f"/run/netns/{namespace}") as file:
-                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), f"setns {namespace}")
-            family, protocol = (socket.AF_INET, 1) if version == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
-            made.append(socket.socket(family, socket.SOCK_RAW, protocol))
-        except OSError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
-    return made[0]
