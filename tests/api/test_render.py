@@ -1,0 +1,110 @@
+"""From a VyosCluster to NodeConfigs, and the list of what is not built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api import objects
+from vyos_api import nodeconfig, notbuilt, render, v1alpha1
+from vyos_api.nodeconfig import Address, Announcements, Group, NodeConfig
+from vyos_api.v1alpha1 import VyosCluster
+
+MET = {"metadata": {"name": "edge", "uid": "5e0c", "generation": 3}}
+
+
+def cluster(**changes: Any) -> VyosCluster:
+    return v1alpha1.parse(objects.changed(objects.cluster() | MET, changes))
+
+
+def test_render_everything() -> None:
+    found = render.render(cluster(), "node2")
+    assert found == NodeConfig(
+        cluster="edge",
+        uid="5e0c",
+        generation=3,
+        node="node2",
+        interfaces=("eth0", "eth1"),
+        keepalive_ms=5_000,
+        dead_ms=20_000,
+        monitor_dead_ms=20_000,
+        init_dead_ms=60_000,
+        mcast_group="239.1.2.3",
+        port=694,
+        ttl=1,
+        announcements=Announcements(count=5, interval_ms=200, refresh_ms=60_000),
+        groups=(
+            Group(
+                name="cluster",
+                members=("node1", "node2", "node3"),
+                auto_failback=True,
+                failback_delay_ms=30_000,
+                addresses=(Address("192.168.0.123", 24, "eth0"),),
+                units=("ssh.service",),
+                monitors=("192.168.0.1", "2001:db8::1"),
+                maintenance=("node3",),
+            ),
+            Group(
+                name="v6",
+                members=("node2", "node1"),
+                auto_failback=False,
+                failback_delay_ms=20_000,  # deadInterval, as none is given
+                addresses=(Address("2001:db8::123", 64),),
+            ),
+        ),
+        unicast=True,
+        fence="Nftables",
+    )
+    assert nodeconfig.node_config_from_json(nodeconfig.node_config_to_json(found)) == found
+
+
+def test_a_failback_delay_of_nothing_is_nothing() -> None:
+    found = render.render(cluster(**{"spec.groups[0].failbackDelay": 0}), "node1")
+    assert found.groups[0].failback_delay_ms == 0
+
+
+def test_members_know_each_other() -> None:
+    everyone = render.members(cluster().spec)
+    assert everyone == ("node1", "node2", "node3")
+    assert {render.render(cluster(), node).members for node in everyone} == {everyone}
+
+
+def test_nobody_else_gets_one() -> None:
+    with pytest.raises(ValueError, match=r"^node4 is no member of edge \(members: node1, node2, node3\)$"):
+        render.render(cluster(), "node4")
+
+
+@pytest.mark.parametrize("field", ["uid", "generation"])
+def test_not_before_the_api_server_took_it(field: str) -> None:
+    with pytest.raises(ValueError, match=r"^edge has no uid or generation yet$"):
+        render.render(cluster(**{f"metadata.{field}": objects.ABSENT}), "node1")
+
+
+def test_not_built() -> None:
+    assert notbuilt.not_built(cluster().spec) == [
+        "spec.unicast: heartbeats to node addresses come with a later release; set it to false or remove it",
+        "spec.fence: fencing by Nftables comes with a later release; set it to None or remove it",
+        "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
+        "spec.groups[0].failbackDelay: a delay other than deadInterval comes with a later release; remove it",
+        "spec.groups[0].monitors: monitoring of addresses comes with a later release; remove it",
+        "spec.groups[0].maintenance: maintenance of a member comes with a later release; remove it",
+        "spec.groups[0].services[1]: the host service 'ssh' comes with a later release; remove it",
+        "spec.groups[1].services[0]: finding the interface of an address comes with a later release; "
+        "name it: 2001:db8::123/64/INTERFACE",
+    ]
+
+
+def test_built() -> None:
+    """autoFailback waits for deadInterval where nothing else is said: that is built."""
+    groups = [
+        {
+            "name": "g",
+            "primary": "node1",
+            "secondaries": ["node2", "node3"],
+            "autoFailback": True,
+            "services": ["10.0.0.1/24/eth0", "2001:db8::1/64/eth1"],
+        }
+    ]
+    plain = cluster(**{"spec.groups": groups, "spec.unicast": None, "spec.fence": None, "spec.onCordon": None})
+    assert notbuilt.not_built(plain.spec) == []
