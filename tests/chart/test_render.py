@@ -1,0 +1,305 @@
+"""What the chart renders: one snapshot of the defaults, and the properties that matter one by one."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import vyos_operator.settings
+from chart.helm import AGENT_NAMESPACE, CHART, CRD, RELEASE_NAMESPACE, helm, one, render, template
+from ground.bins import KUBERNETES
+from ground.shell import GroundError
+from vyos_agent.sync import entries
+from vyos_agent.sync import settings as sync_settings
+from vyos_api import __version__
+
+pytestmark = pytest.mark.apiserver  # helm is built together with the API server
+GOLDEN = Path(__file__).with_name("defaults.yaml")
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[dict[str, Any]]:
+    return render()
+
+
+@pytest.fixture(scope="module")
+def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {o["kind"]: o["spec"]["template"]["spec"] for o in objects if o["kind"] in ("Deployment", "DaemonSet")}
+
+
+@pytest.fixture(scope="module")
+def containers(pods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {c["name"]: c for p in pods.values() for c in p["containers"]}
+
+
+def test_lint() -> None:
+    helm("lint", "--strict", f"--kube-version={KUBERNETES}", str(CHART))
+
+
+def test_defaults_are_as_they_were() -> None:
+    """A change here is a change for everybody: regenerate with UPDATE_GOLDEN=1, and explain the difference."""
+    rendered = template("--set=crds.enabled=false")
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(rendered)
+    assert rendered == GOLDEN.read_text()
+
+
+def test_versions_are_the_packages() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_kubernetes_before_1_31_is_refused() -> None:
+    with pytest.raises(GroundError, match=r"requires kubeVersion: >=1\.31\.0-0"):
+        template("--kube-version=v1.30.9")
+
+
+class TestCrd:
+    def test_is_the_generated_one(self, objects: list[dict[str, Any]]) -> None:
+        rendered = one(objects, "CustomResourceDefinition")
+        assert rendered["spec"] == yaml.safe_load(CRD.read_text())["spec"]
+        assert rendered["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+    def test_may_go_with_the_chart(self) -> None:
+        rendered = one(render("--set=crds.keep=false"), "CustomResourceDefinition")
+        assert "annotations" not in rendered["metadata"]
+
+    def test_may_be_left_out(self) -> None:
+        assert all(o["kind"] != "CustomResourceDefinition" for o in render("--set=crds.enabled=false"))
+
+
+class TestContainers:
+    def test_heartbeat_may_change_the_network_and_nothing_else(self, containers: dict[str, dict[str, Any]]) -> None:
+        assert containers["heartbeat"]["securityContext"] == {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]},
+        }
+
+    @pytest.mark.parametrize("name", ["kube-sync", "operator"])
+    def test_the_others_may_nothing(self, containers: dict[str, Any], pods: dict[str, Any], name: str) -> None:
+        found = containers[name]["securityContext"]
+        assert found["capabilities"] == {"drop": ["ALL"]}
+        assert found["readOnlyRootFilesystem"] is True
+        assert found["allowPrivilegeEscalation"] is False
+        users = [c.get("runAsUser") for c in (found, pods["Deployment"]["securityContext"]) if "runAsUser" in c]
+        assert users[0] == 65532
+
+    def test_only_kube_sync_has_the_agents_token(self, pods: dict[str, Any]) -> None:
+        pod = pods["DaemonSet"]
+        assert pod["automountServiceAccountToken"] is False
+        tokens = {v["name"] for v in pod["volumes"] if "serviceAccountToken" in str(v) or "secret" in v}
+        assert tokens == {"token"}
+        assert {c["name"] for c in pod["containers"] for m in c["volumeMounts"] if m["name"] in tokens} == {"kube-sync"}
+
+    def test_only_heartbeat_writes_on_the_host(self, pods: dict[str, Any]) -> None:
+        paths = {v["name"]: v["hostPath"] for v in pods["DaemonSet"]["volumes"] if "hostPath" in v}
+        assert {p["path"] for p in paths.values()} == {"/run/vyos-cluster", "/var/lib/vyos-cluster"}
+        writable = {
+            (c["name"], m["name"])
+            for c in pods["DaemonSet"]["containers"]
+            for m in c["volumeMounts"]
+            if m["name"] in paths and not m.get("readOnly")
+        }
+        assert writable == {("heartbeat", "run"), ("heartbeat", "state")}
+        assert not pods["Deployment"].get("volumes")
+
+    def test_heartbeat_is_never_throttled(self, containers: dict[str, Any]) -> None:
+        assert "cpu" not in containers["heartbeat"]["resources"]["limits"]
+        with pytest.raises(GroundError, match="/agents/heartbeat/resources"):
+            template("--set=agents.heartbeat.resources.limits.cpu=1")
+
+    @pytest.mark.parametrize("name", ["heartbeat", "kube-sync", "operator"])
+    def test_every_container_is_probed_and_bounded(self, containers: dict[str, Any], name: str) -> None:
+        found = containers[name]
+        assert {"startupProbe", "livenessProbe", "resources"} <= set(found)
+        assert "memory" in found["resources"]["limits"]
+        assert {"cpu", "memory"} == set(found["resources"]["requests"])
+
+    def test_kube_sync_is_probed_on_loopback(self, containers: dict[str, Any]) -> None:
+        probes = [containers["kube-sync"][f"{p}Probe"]["httpGet"] for p in ("startup", "liveness", "readiness")]
+        assert {(p["host"], p["port"]) for p in probes} == {("127.0.0.1", 9694)}
+        assert "ports" not in containers["kube-sync"]  # on the host's network they would be the host's
+
+    def test_images(self) -> None:
+        agent = one(render("--set=agents.image.tag=dev,agents.image.pullPolicy=Never"), "DaemonSet")
+        found = {(c["image"], c["imagePullPolicy"]) for c in agent["spec"]["template"]["spec"]["containers"]}
+        assert found == {("localhost/vyos-cluster-agent:dev", "Never")}
+
+
+class TestPods:
+    def test_agents_run_everywhere_and_go_last(self, pods: dict[str, Any]) -> None:
+        pod = pods["DaemonSet"]
+        assert pod["tolerations"] == [{"operator": "Exists"}]
+        assert pod["priorityClassName"] == "system-node-critical"
+        assert pod["hostNetwork"] is True
+        assert not any(pod.get(k) for k in ("hostPID", "hostIPC"))
+        assert pod["terminationGracePeriodSeconds"] == 30
+
+    def test_one_node_at_a_time(self, objects: list[dict[str, Any]]) -> None:
+        strategy = one(objects, "DaemonSet")["spec"]["updateStrategy"]
+        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+
+    def test_a_chart_upgrade_alone_restarts_nothing(self, objects: list[dict[str, Any]]) -> None:
+        for kind in ("DaemonSet", "Deployment"):
+            labels = one(objects, kind)["spec"]["template"]["metadata"]["labels"]
+            assert not {"helm.sh/chart", "app.kubernetes.io/version"} & set(labels)
+
+    def test_a_priority_class_of_ones_own(self) -> None:
+        made = render("--set=agents.priorityClass.create=true,agents.priorityClass.name=routers")
+        assert one(made, "PriorityClass")["metadata"]["name"] == "routers"
+        assert one(made, "PriorityClass")["value"] == 1_000_000_000
+        assert one(made, "DaemonSet")["spec"]["template"]["spec"]["priorityClassName"] == "routers"
+
+    def test_where_the_operator_runs(self) -> None:
+        values = '--set-json=operator.nodeSelector={"role":"infra"},operator.tolerations=[{"operator":"Exists"}]'
+        pod = one(render(values), "Deployment")["spec"]["template"]["spec"]
+        assert (pod["nodeSelector"], pod["tolerations"]) == ({"role": "infra"}, [{"operator": "Exists"}])
+
+
+class TestEnvironment:
+    """The processes understand what the chart tells them."""
+
+    def environ(self, container: dict[str, Any]) -> dict[str, str]:
+        fields = {
+            "spec.nodeName": "node1",
+            "metadata.namespace": "from-the-pod",
+            "metadata.name": "pod-1",
+        }
+        return {
+            e["name"]: e["value"] if "value" in e else fields[e["valueFrom"]["fieldRef"]["fieldPath"]]
+            for e in container["env"]
+        }
+
+    def test_kube_sync(self, containers: dict[str, Any]) -> None:
+        found = sync_settings.from_environment(self.environ(containers["kube-sync"]))
+        assert found == sync_settings.Settings("node1", "from-the-pod")
+
+    def test_operator(self, containers: dict[str, Any]) -> None:
+        found = vyos_operator.settings.from_environment(self.environ(containers["operator"]))
+        assert (found.operator_namespace, found.agent_namespace) == ("from-the-pod", AGENT_NAMESPACE)
+        port = containers["operator"]["ports"][0]["containerPort"]
+        assert found.liveness_port == port
+
+    def test_both_ends_of_the_control_socket(self, containers: dict[str, Any], pods: dict[str, Any]) -> None:
+        environ = self.environ(containers["kube-sync"])
+        arguments = containers["heartbeat"]["args"]
+        assert f"--control={environ['CONTROL_SOCKET']}" in arguments
+        assert f"--control-gid={containers['kube-sync']['securityContext']['runAsGroup']}" in arguments
+        assert pods["DaemonSet"]["securityContext"]["supplementalGroups"] == [65532]
+        assert containers["heartbeat"]["livenessProbe"]["exec"]["command"][-1] == environ["CONTROL_SOCKET"]
+
+    def test_other_paths(self) -> None:
+        made = one(render("--set=agents.paths.run=/run/x,agents.paths.state=/var/y"), "DaemonSet")
+        pod = made["spec"]["template"]["spec"]
+        assert {v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v} == {"/run/x", "/var/y"}
+        heartbeat, sync = pod["containers"]
+        assert "--control=/run/x/control.sock" in heartbeat["args"]
+        assert "--state=/var/y" in heartbeat["args"]
+        assert self.environ(sync)["CONTROL_SOCKET"] == "/run/x/control.sock"
+
+
+class TestNamespaces:
+    def test_agents_are_privileged_in_their_own(self, objects: list[dict[str, Any]]) -> None:
+        namespace = one(objects, "Namespace")["metadata"]
+        assert namespace["name"] == AGENT_NAMESPACE
+        assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+        assert one(objects, "DaemonSet")["metadata"]["namespace"] == AGENT_NAMESPACE
+        assert one(objects, "Deployment")["metadata"]["namespace"] == RELEASE_NAMESPACE
+
+    def test_the_two_must_differ(self) -> None:
+        with pytest.raises(GroundError, match=r"agents\.namespace must not be the release's namespace"):
+            template(f"--set=agents.namespace={RELEASE_NAMESPACE}")
+
+    def test_may_be_there_already(self) -> None:
+        assert all(o["kind"] != "Namespace" for o in render("--set=agents.createNamespace=false"))
+
+    def test_every_reference_follows_the_names(self) -> None:
+        text = template("--set=agents.namespace=routers,fullnameOverride=ha,crds.enabled=false", namespace="ops")
+        assert AGENT_NAMESPACE not in text
+        assert "system:serviceaccount:routers:ha-agent" in text
+        for found in yaml.safe_load_all(text):
+            for subject in (found or {}).get("subjects", []):
+                assert (subject["namespace"], subject["name"]) in {("routers", "ha-agent"), ("ops", "ha-operator")}
+
+
+def test_policy_and_agent_agree_on_the_step_of_epochs(objects: list[dict[str, Any]]) -> None:
+    expressions = [v["expression"] for v in one(objects, "ValidatingAdmissionPolicy")["spec"]["validations"]]
+    assert any(f"n.epoch - o.epoch <= {entries.EPOCH_STEP_MAX})" in e for e in expressions)
+
+
+def test_policy_may_be_left_out() -> None:
+    assert not [o for o in render("--set=policy.enabled=false") if o["kind"].startswith("ValidatingAdmission")]
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "x",
+            "crds.x",
+            "policy.x",
+            "operator.x",
+            "operator.image.x",
+            "agents.x",
+            "agents.image.x",
+            "agents.paths.x",
+            "agents.priorityClass.x",
+            "agents.heartbeat.x",
+            "agents.kubeSync.x",
+            "agents.kubeSync.resources.x",
+        ],
+    )
+    def test_an_unknown_one_is_refused(self, value: str) -> None:
+        with pytest.raises(GroundError, match="additional properties 'x' not allowed"):
+            template(f"--set={value}=1")
+
+    @pytest.mark.parametrize(
+        ("values", "place"),
+        [
+            ("operator.image.pullPolicy=Sometimes", "/operator/image/pullPolicy"),
+            ("operator.logFormat=xml", "/operator/logFormat"),
+            ("operator.healthPort=80", "/operator/healthPort"),
+            ("agents.kubeSync.healthPort=70000", "/agents/kubeSync/healthPort"),
+            ("agents.namespace=Agents", "/agents/namespace"),
+            ("agents.maxUnavailable=0", "/agents/maxUnavailable"),
+            ("agents.maxUnavailable=0%", "/agents/maxUnavailable"),
+            ("agents.terminationGracePeriodSeconds=1", "/agents/terminationGracePeriodSeconds"),
+            ("agents.paths.run=run", "/agents/paths/run"),
+            ("agents.priorityClass.create=true", "/agents/priorityClass/name"),
+            ("agents.priorityClass.value=2000000000", "/agents/priorityClass/value"),
+            ("agents.logLevel=LOUD", "/agents/logLevel"),
+            ("agents.tolerations[0].operator=Maybe", "/agents/tolerations/0/operator"),
+        ],
+    )
+    def test_a_wrong_one_is_named(self, values: str, place: str) -> None:
+        with pytest.raises(GroundError, match=re.escape(f"at '{place}'")):
+            template(f"--set={values}")
+
+    @pytest.mark.parametrize("value", ["2", "10%"])
+    def test_max_unavailable(self, value: str) -> None:
+        found = one(render(f"--set=agents.maxUnavailable={value}"), "DaemonSet")["spec"]["updateStrategy"]
+        assert str(found["rollingUpdate"]["maxUnavailable"]) == value
+
+    def test_each_has_a_comment(self) -> None:
+        lines = (CHART / "values.yaml").read_text().splitlines()
+        keys = [i for i, line in enumerate(lines) if re.match(r"\s*[A-Za-z]+:", line)]
+        bare = [lines[i].strip() for i in keys if not lines[i - 1].strip().startswith("#")]
+        parents = {
+            "crds:",
+            "policy:",
+            "operator:",
+            "agents:",
+            "image:",
+            "priorityClass:",
+            "paths:",
+            "heartbeat:",
+            "kubeSync:",
+        }
+        inside = {"requests:", "limits:", "resources:"}  # (explained where they are not the usual thing)
+        assert [b for b in bare if b not in parents and b.split()[0] not in inside] == []
