@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from api.conftest import ROOT
+from vyos_agent.core import model
 from vyos_api import crd, reasons
 
 
@@ -56,6 +57,10 @@ def test_light_modules_stay_light(module: str) -> None:
     """The heartbeat process and kube-sync take these without pydantic."""
     code = f"import vyos_api.{module}, sys; sys.exit(bool({{'pydantic', 'yaml'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_api_knows_every_reason_of_the_core() -> None:
+    assert {r.value for r in model.Reason} <= {r.value for r in reasons.OwnershipReason}
 
 
 def test_every_reason_is_explained() -> None:

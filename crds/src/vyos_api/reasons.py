@@ -1,7 +1,7 @@
 """The words of conditions, ownership and events, so that code, tests and documentation spell them alike.
 
 Standard library only. The agents' core keeps its own enum of ownership reasons (it imports nothing); the names travel
-as text, and a test compares the two.
+as text, and a test sees to it that the API knows each of them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class DegradedReason(enum.StrEnum):
 
 
 class OwnershipReason(enum.StrEnum):
-    """Why a member took a group: status.groups[].reason."""
+    """Why a group moved or stayed; status.groups[].reason says why its owner has it."""
 
     FIRST_CLAIM = "FirstClaim"
     """The group had no owner since all members started."""
@@ -128,6 +128,20 @@ class OwnershipReason(enum.StrEnum):
     """Two owners met, and this one goes on."""
     EPOCH_RAISED = "EpochRaised"
     """The owner went on under a higher epoch that it learned of; nothing moved."""
+    LISTENED = "Listened"
+    """A member that started knows enough to stand by."""
+    RESUMED = "Resumed"
+    """A member that was asleep is acknowledged by its peers again."""
+    LINK_LOST = "LinkLost"
+    """The owner let go because the interface of an address went down."""
+    ADD_FAILED = "AddFailed"
+    """The owner let go because its kernel refused an address."""
+    LEAVING = "Leaving"
+    """The owner let go because its agent stops."""
+    REMOVED = "Removed"
+    """The owner let go because the configuration does not name it any more."""
+    SLEPT = "Slept"
+    """The owner was asleep beyond the lifetime of its addresses."""
 
 
 class EventReason(enum.StrEnum):
