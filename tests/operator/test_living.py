@@ -1,6 +1,7 @@
 """Who lives: a table of who says what of whom."""
 
 import pytest
+
 from vyos_operator.living import Death, living
 
 DEAD_MS = 20_000

@@ -1,9 +1,11 @@
 """The work queue, in virtual time."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
+
 from vyos_operator import queue
 
 from .virtual import run
@@ -100,7 +102,7 @@ def test_failures_back_off_to_a_cap_and_success_forgets_them(caplog: pytest.LogC
         assert work.idle
 
     drive(script, reconcile)
-    waits = [round(b - a, 3) for a, b in zip(tries, tries[1:], strict=False)]
+    waits = [round(b - a, 3) for a, b in itertools.pairwise(tries)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
     assert "edge: try 1 failed, next in 0.5 s: Retry: the API server is away" in caplog.text
     assert "Traceback" not in caplog.text

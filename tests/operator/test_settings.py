@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
 from vyos_operator import logs, settings
 
 GOOD = {"OPERATOR_NAMESPACE": "vyos-cluster", "AGENT_NAMESPACE": "vyos-cluster-agents"}

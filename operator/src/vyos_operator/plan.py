@@ -1,0 +1,183 @@
+"""World -> Plan: everything that shall be for one cluster. Pure: the same world always gives the same plan."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from typing import Any
+
+from pydantic import ValidationError
+
+from vyos_api import names
+from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
+from vyos_api.reasons import AcceptedReason, ConditionType, EventReason, OwnershipReason
+from vyos_api.v1alpha1 import GroupStatus, Status
+from vyos_operator import checks, claims, health, kinds, manifests, status
+from vyos_operator.checks import Verdict
+from vyos_operator.world import Body, Plan, Ref, World
+
+EVENT_AGE_MAX_S = 600
+"""Ownership that is older is history, not news: a restarted operator does not tell it again."""
+MOVES: dict[str, str] = {
+    OwnershipReason.FIRST_CLAIM: EventReason.FIRST_CLAIM,
+    OwnershipReason.PEER_DEAD: EventReason.TAKEOVER,
+    OwnershipReason.PEER_LEFT: EventReason.TAKEOVER,
+    OwnershipReason.PEER_RELEASED: EventReason.TAKEOVER,
+    OwnershipReason.HANDOVER: EventReason.HANDOVER,
+    OwnershipReason.FAILBACK: EventReason.FAILBACK,
+    OwnershipReason.SETTLED: EventReason.SETTLEMENT,
+}
+STAYS = (OwnershipReason.ADOPTED, OwnershipReason.EPOCH_RAISED)
+"""Reasons of an epoch with which nothing moved, so nothing is told."""
+
+
+def plan_for(world: World) -> Plan:
+    """What is still to do for a cluster. One that is being deleted is left to the garbage collector."""
+    meta = world.cluster["metadata"]
+    if "deletionTimestamp" in meta:
+        return Plan()
+    raw = world.cluster.get("status") or {}
+    known = _status(raw)
+    verdict = checks.judge(world)
+    running = verdict.configs[0] if verdict.configs else _running(world)
+    state = health.assess(running, known) if running else None
+    now = status.timestamp(world.now)
+    fields = status.fields(
+        generation=meta.get("generation", 0), verdict=verdict, running=running, health=state, status=known, now=now
+    )
+    return Plan(
+        apply=_to_apply(world, verdict),
+        delete=_to_delete(world, verdict),
+        prune=_to_prune(known, verdict),
+        events=(*_verdict_events(world, verdict, known), *_ownership_events(world, running, known)),
+        status=None if status.same(fields, raw) else fields,
+        holds=claims.places(verdict.configs[0]) if verdict.configs else None,
+    )
+
+
+def _to_apply(world: World, verdict: Verdict) -> tuple[Body, ...]:
+    """The key Secret first: without it an agent can do nothing with a configuration."""
+    wanted: list[tuple[Body, Body | None]] = []
+    if verdict.keys is not None:
+        name = world.cluster["metadata"]["name"]
+        wanted.append((manifests.key_secret(name, verdict.keys, world.agent_namespace), world.key_secret))
+    found = {body["metadata"]["name"]: body for body in world.config_maps}
+    for config in verdict.configs:
+        body = manifests.config_map(config, world.agent_namespace)
+        wanted.append((body, found.get(body["metadata"]["name"])))
+    return tuple(body for body, there in wanted if there is None or not manifests.as_built(body, there))
+
+
+def _to_delete(world: World, verdict: Verdict) -> tuple[Ref, ...]:
+    """ConfigMaps of members that left. Only an accepted spec says who they are."""
+    if verdict.refusal is not None:
+        return ()
+    wanted = {names.config_map(config.cluster, config.node) for config in verdict.configs}
+    return tuple(
+        Ref(kinds.CONFIG_MAPS, world.agent_namespace, meta["name"], meta["uid"])
+        for meta in (body["metadata"] for body in world.config_maps)
+        if meta["name"] not in wanted and _ours(meta)
+    )
+
+
+def _to_prune(known: Status, verdict: Verdict) -> tuple[str, ...]:
+    """Status entries of members that left and groups that are gone, by the field manager that wrote them."""
+    if verdict.refusal is not None:
+        return ()
+    config = verdict.configs[0]
+    groups = {group.name for group in config.groups}
+    return (
+        *(names.node_manager(n.name) for n in known.nodes if n.name not in config.members),
+        *(names.group_manager(g.name) for g in known.groups if g.name not in groups),
+    )
+
+
+def _verdict_events(world: World, verdict: Verdict, known: Status) -> tuple[Body, ...]:
+    """One Event when the answer to the spec changes: accepted, refused, or refused for something else."""
+    generation = world.cluster["metadata"].get("generation", 0)
+    said = status.accepted(generation, verdict)
+    before = next((c for c in known.conditions if c.type == ConditionType.ACCEPTED), None)
+    if before is not None and (before.status, before.reason, before.message) == (
+        said.status,
+        said.reason,
+        said.message,
+    ):
+        return ()
+    after = before.model_dump_json() if before is not None else ""
+    identity = _identity(world, "verdict", said.status, said.reason, said.message, after)
+    warning = said.reason != AcceptedReason.ACCEPTED
+    note = said.message if not warning else f"generation {generation}: {said.message}"
+    return (_event(world, identity, reason=said.reason, note=note, warning=warning),)
+
+
+def _ownership_events(world: World, running: NodeConfig | None, known: Status) -> tuple[Body, ...]:
+    """One Event for each new owner; its epoch makes it unique."""
+    groups = {group.name for group in running.groups} if running else set()
+    return tuple(
+        _event(
+            world,
+            _identity(world, "owner", group.name, group.owner, str(group.epoch)),
+            reason=MOVES.get(group.reason, group.reason),
+            note=f"{group.owner} took group {group.name} (epoch {group.epoch}){_why(world, group)}",
+            warning=group.reason == OwnershipReason.PEER_DEAD,
+        )
+        for group in known.groups
+        if group.name in groups and group.reason and group.reason not in STAYS and _is_news(world, group)
+    )
+
+
+def _why(world: World, group: GroupStatus) -> str:
+    former = world.former.get(group.name)
+    who = former if former and former != group.owner else "its former owner"
+    words = {
+        OwnershipReason.FIRST_CLAIM: ": it had no owner",
+        OwnershipReason.PEER_DEAD: f": {who} is dead",
+        OwnershipReason.PEER_LEFT: f": {who} has left",
+        OwnershipReason.PEER_RELEASED: f": {who} has let it go",
+        OwnershipReason.HANDOVER: f" from {who}",
+        OwnershipReason.FAILBACK: f" back from {who}",
+        OwnershipReason.SETTLED: f": it goes on, {who} has let it go",
+    }
+    return {str(reason): text for reason, text in words.items()}.get(group.reason or "", "")
+
+
+def _is_news(world: World, group: GroupStatus) -> bool:
+    since_ms = health.milliseconds(group.since)
+    return since_ms / 1000 > (world.now - datetime.timedelta(seconds=EVENT_AGE_MAX_S)).timestamp()
+
+
+def _event(world: World, identity: str, *, reason: str, note: str, warning: bool) -> Body:
+    return manifests.event(
+        world.cluster, identity, reason=reason, note=note, warning=warning, now=world.now, instance=world.instance
+    )
+
+
+def _identity(world: World, *parts: str) -> str:
+    """16 hex digits for one happening: the same for whoever works it out again."""
+    text = "\0".join((world.cluster["metadata"].get("uid", ""), *parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _status(raw: Body) -> Status:
+    """The status as far as it can be read; the API server's schema lets nothing else in."""
+    try:
+        return Status.model_validate(raw)
+    except ValidationError:
+        return Status()
+
+
+def _running(world: World) -> NodeConfig | None:
+    """The newest configuration that this life of the cluster has in ConfigMaps."""
+    found: list[NodeConfig] = []
+    for body in world.config_maps:
+        try:
+            found.append(node_config_from_json((body.get("data") or {}).get(names.CONFIG_KEY, "")))
+        except ConfigError:
+            continue
+    mine = [c for c in found if c.uid == world.cluster["metadata"].get("uid")]
+    return max(mine, key=lambda config: (config.generation, config.node), default=None)
+
+
+def _ours(meta: dict[str, Any]) -> bool:
+    """Whether a ConfigMap was made for a VyosCluster, and does not only carry its label."""
+    return any(owner.get("kind") == names.KIND for owner in meta.get("ownerReferences") or ())

@@ -1,0 +1,181 @@
+"""The operator's part of a cluster's status: conditions, owners and members, in words for people. Pure.
+
+Agents write the rest (status.groups, status.nodes); nothing here repeats it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from vyos_api import limits
+from vyos_api.nodeconfig import NodeConfig
+from vyos_api.reasons import AcceptedReason, AvailableReason, ConditionType, DegradedReason, ProgrammedReason
+from vyos_api.v1alpha1 import Condition, Status
+from vyos_operator.checks import Verdict, listed
+from vyos_operator.health import Health
+
+DEVIATIONS = {
+    "Interface": DegradedReason.INTERFACE_DOWN,
+    "Monitor": DegradedReason.MONITOR_UNREACHABLE,
+    "Service": DegradedReason.SERVICE_FAILED,
+    "Address": DegradedReason.SERVICE_FAILED,
+}
+"""What a deviation of a kind is called; a kind that is not here is called by its kind and state."""
+REFUSAL_KIND = "Configuration"
+"""The kind of a deviation by which an agent refuses a configuration; its name is the agent's message."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """One condition without its times."""
+
+    type: ConditionType
+    status: str
+    reason: str
+    message: str
+
+
+def fields(
+    *, generation: int, verdict: Verdict, running: NodeConfig | None, health: Health | None, status: Status, now: str
+) -> dict[str, Any]:
+    """The operator's whole part of the status. `running` is what the agents are told to run, `health` how it does."""
+    said = [
+        accepted(generation, verdict),
+        programmed(generation, verdict, running, health, status),
+        available(running, health),
+        degraded(health),
+    ]
+    before = {c.type: c for c in status.conditions}
+    found: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": [_condition(s, before.get(s.type), generation, now) for s in said],
+    }
+    if running is not None and health is not None:
+        found["members"] = f"{len(health.ready)}/{len(health.members)}"
+        owned = owners(running, status)
+        if owned:
+            found["owners"] = owned
+    return found
+
+
+def same(fields_: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    """Whether the status already says this (`raw` is the whole status as the API server has it)."""
+    conditions = {c.get("type"): c for c in raw.get("conditions") or ()}
+    return all(raw.get(key) == fields_.get(key) for key in ("observedGeneration", "members", "owners")) and all(
+        conditions.get(c["type"]) == c for c in fields_["conditions"]
+    )
+
+
+def owners(running: NodeConfig, status: Status) -> str:
+    """Group=owner pairs for kubectl get."""
+    records = {g.name: g.owner for g in status.groups}
+    text = ",".join(f"{g.name}={records[g.name]}" for g in running.groups if g.name in records)
+    return text if len(text) <= limits.OWNERS_TEXT else text[: limits.OWNERS_TEXT - 3] + "..."
+
+
+def accepted(generation: int, verdict: Verdict) -> Said:
+    """Accepted: can the spec be carried out?"""
+    finding = verdict.refusal or verdict.note
+    if finding is None:
+        message = f"generation {generation} is being carried out"
+        return Said(ConditionType.ACCEPTED, "True", AcceptedReason.ACCEPTED, message)
+    return Said(ConditionType.ACCEPTED, "False" if verdict.refusal else "True", finding.reason, finding.message)
+
+
+def programmed(
+    generation: int, verdict: Verdict, running: NodeConfig | None, health: Health | None, status: Status
+) -> Said:
+    """Programmed: do all members run the newest generation?"""
+    if verdict.refusal is not None:
+        kept = f"the members keep generation {running.generation}" if running else "nothing runs yet"
+        message = f"generation {generation} is not accepted ({verdict.refusal.reason}); {kept}"
+        return Said(ConditionType.PROGRAMMED, "False", ProgrammedReason.NOT_ACCEPTED, message)
+    assert running is not None, "what is accepted is what runs"
+    assert health is not None, "what runs is judged"
+    refusing = [f"{member} refuses {text}" for member, kind, text, _ in health.deviations if kind == REFUSAL_KIND]
+    if refusing:
+        message = listed(refusing, "; ")
+        return Said(ConditionType.PROGRAMMED, "False", ProgrammedReason.REFUSED, message)
+    runs = {n.name: n.config_generation for n in status.nodes}
+    missing = [
+        f"{m} ({'has not reported' if m in health.silent else f'runs generation {runs[m] or 0}'})"
+        for m in running.members
+        if runs.get(m) != generation
+    ]
+    if missing:
+        message = f"generation {generation} is awaited from {listed(missing)}"
+        return Said(ConditionType.PROGRAMMED, "False", ProgrammedReason.PENDING, message)
+    message = f"every member runs generation {generation}"
+    return Said(ConditionType.PROGRAMMED, "True", ProgrammedReason.PROGRAMMED, message)
+
+
+def available(running: NodeConfig | None, health: Health | None) -> Said:
+    """Available: has every group exactly one owner, seen by every living member?"""
+    kind, reasons = ConditionType.AVAILABLE, AvailableReason
+    if running is None or health is None:
+        return Said(kind, "False", reasons.PENDING, "nothing runs yet")
+    if len(health.silent) == len(health.members):
+        return Said(kind, "False", reasons.PENDING, "no member has reported yet")
+    if not health.living:
+        return Said(kind, "False", reasons.NO_MEMBER, "no member's agent is alive")
+    if health.split:
+        return Said(kind, "False", reasons.SPLIT_BRAIN, _split(health))
+    if health.ownerless:
+        message = listed((f"group {g}: {why}" for g, why in health.ownerless.items()), "; ")
+        return Said(kind, "False", reasons.NO_OWNER, message)
+    if health.dissents:
+        parts = (
+            f"group {d.group}: {d.member} sees {d.sees or 'no owner'}, {d.owner} is recorded" for d in health.dissents
+        )
+        return Said(kind, "False", reasons.DISAGREEMENT, listed(parts, "; "))
+    return Said(kind, "True", reasons.AVAILABLE, "every group has one owner, and all living members see it")
+
+
+def degraded(health: Health | None) -> Said:
+    """Degraded: is anything not as it should be, though the addresses may be served?"""
+    kind = ConditionType.DEGRADED
+    if health is None:
+        return Said(kind, "False", DegradedReason.HEALTHY, "nothing runs yet")
+    found: dict[str, list[str]] = {}
+    if health.split:
+        found[DegradedReason.SPLIT_BRAIN] = [_split(health)]
+    down = [f"{m} is dead ({', '.join(who) or 'by the latest report'})" for m, who in health.accusers.items()]
+    down += [f"{listed(health.silent)} {'has' if len(health.silent) == 1 else 'have'} not reported"] * bool(
+        health.silent
+    )
+    if down:
+        found[DegradedReason.MEMBER_DOWN] = [f"{d}" for d in down]
+    for member, what, name, state in (d for d in health.deviations if d[1] != REFUSAL_KIND):
+        reason = DEVIATIONS.get(what, f"{what}{state}")
+        found.setdefault(reason, []).append(f"{member}: {what} {name} is {state}")
+    if not found:
+        return Said(kind, "False", DegradedReason.HEALTHY, "all members are well")
+    split = DegradedReason.SPLIT_BRAIN in found
+    reason = next(iter(found)) if split or len(found) == 1 else DegradedReason.SEVERAL
+    message = listed((part for parts in found.values() for part in parts), "; ")
+    return Said(kind, "True", reason, message)
+
+
+def timestamp(now: datetime.datetime) -> str:
+    """As metav1.Time is written."""
+    return now.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _split(health: Health) -> str:
+    parts = (f"group {group} is owned by {' and '.join(who)}" for group, who in health.split.items())
+    return f"{listed(parts, '; ')}: they do not hear each other"
+
+
+def _condition(said: Said, before: Condition | None, generation: int, now: str) -> dict[str, Any]:
+    moved = before is None or before.status != said.status
+    return {
+        "type": str(said.type),
+        "status": said.status,
+        "observedGeneration": generation,
+        "lastTransitionTime": now if moved or before is None else before.last_transition_time,
+        "reason": str(said.reason),
+        "message": said.message[: limits.CONDITION_MESSAGE],
+    }

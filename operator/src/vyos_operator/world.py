@@ -1,0 +1,78 @@
+"""World, all that was gathered about one cluster, and Plan, all that shall be: frozen values between I/O and decisions.
+
+Bodies are the API server's JSON as it is; whoever needs a field parses it once (`plan`), because what is wrong with
+it is part of the decision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from vyos_operator.claims import Claim, Place
+from vyos_operator.kinds import Kind
+
+Body = Mapping[str, Any]
+"""An object of the API server, or one to apply."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """One cluster and everything that bears on it."""
+
+    now: datetime.datetime
+    operator_namespace: str
+    agent_namespace: str
+    instance: str
+    cluster: Body
+    nodes: frozenset[str]
+    """The names of all Nodes."""
+    secret: Body | None
+    """The Secret that secretKeyRef names, if it exists."""
+    config_maps: tuple[Body, ...]
+    """The ConfigMaps labelled with this cluster's name."""
+    key_secret: Body | None
+    """The Secret under the name of this cluster's key Secret."""
+    created: str
+    held: frozenset[Place]
+    """What the agents may hold for this cluster by the ConfigMaps that exist or are being written."""
+    rivals: tuple[Claim, ...]
+    """What the other clusters claim, as far as it meets this one's addresses."""
+    former: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The owner before the present one, of the groups that were seen to move."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ref:
+    """An object to delete; only this life of it (`uid`)."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What is still to do for one cluster, in the order of the fields; all of it may be repeated."""
+
+    apply: tuple[Body, ...] = ()
+    """Objects that are missing or differ."""
+    delete: tuple[Ref, ...] = ()
+    prune: tuple[str, ...] = ()
+    """Field managers whose entries in the status go: of members that left and groups that are gone."""
+    events: tuple[Body, ...] = ()
+    status: Body | None = None
+    """The operator's part of the status, whole; None when it is already so."""
+    holds: frozenset[Place] | None = None
+    """What agents may hold once this is carried out; None when the configuration stays as it is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found wrong: a reason for machines, and a sentence for people that names the field and the fix."""
+
+    reason: str
+    message: str
