@@ -1,0 +1,125 @@
+"""The loop around one Node: feed, perform, re-arm. Decides nothing.
+
+Whatever wakes it, a turn first takes what the sockets have queued, for a node that judges its peers before it has read
+their frames would call them dead. `turn` and everything in it is synchronous and never waits; slow work is given away
+and comes back as an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
+
+from vyos_agent.core.effects import Announce, Decided, Effect, Hold, Persist, Send, Stopped
+from vyos_agent.core.events import Event, Frame, Sent, Woke
+from vyos_agent.core.model import Vip
+from vyos_agent.core.node import Node
+from vyos_agent.edge.clock import now
+
+
+class Ports(Protocol):
+    """What a runner drives. No method waits."""
+
+    def drain(self, at_ms: int) -> tuple[Frame, ...]:
+        """Frames that have come."""
+
+    def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
+        """Multicast; whether it was accepted."""
+
+    def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
+        """Have the kernel hold these addresses; answered by Held, later."""
+
+    def announce(self, vips: tuple[Vip, ...]) -> None:
+        """Tell the LAN."""
+
+    def persist(self, epochs: Mapping[str, int]) -> None:
+        """Write the epochs to the disk, later."""
+
+    def decided(self, decision: Decided) -> None:
+        """A group changed its state."""
+
+    def changed(self) -> None:
+        """The report says something new."""
+
+    def stopped(self) -> None:
+        """The node's life is over."""
+
+    def crashed(self, error: Exception) -> None:
+        """A fault of ours: the node cannot go on."""
+
+
+class Runner:
+    """One Node, its timer, and its ports."""
+
+    def __init__(self, node: Node, ports: Ports, clock: Callable[[], int] = now) -> None:
+        self.node = node
+        self.over = False
+        """No further turn is taken."""
+        self._ports = ports
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_ms: int | None = None
+        self._revision = node.revision - 1
+
+    def turn(self, *events: Event) -> None:
+        """Take in what the sockets have, then these events, and do what follows."""
+        if self.over:
+            return
+        try:
+            at_ms = self._clock()
+            for event in (Woke(self._ports.drain(at_ms)), *events):
+                self._step(event, at_ms)
+                if self.over:
+                    return
+            if self.node.revision != self._revision:
+                self._revision = self.node.revision
+                self._ports.changed()
+            self._rearm()
+        except Exception as error:  # a fault of ours in one cluster is no reason to drop the others
+            self.end()
+            self._ports.crashed(error)
+
+    def end(self) -> None:
+        """No more turns."""
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _step(self, event: Event, at_ms: int) -> None:
+        for effect in self.node.step(event, at_ms):
+            self._perform(effect, at_ms)
+
+    def _perform(self, effect: Effect, at_ms: int) -> None:
+        match effect:
+            case Send(datagrams):
+                self._step(Sent(self._ports.send(datagrams)), at_ms)
+            case Hold(lifetimes_ms):
+                self._ports.hold(lifetimes_ms, at_ms)
+            case Announce(vips):
+                if self.node.may_hold(self._clock()):
+                    self._ports.announce(vips)
+            case Persist(epochs):
+                self._ports.persist(epochs)
+            case Decided():
+                self._ports.decided(effect)
+            case Stopped():
+                self.end()
+                self._ports.stopped()
+            case _:
+                assert_never(effect)
+
+    def _rearm(self) -> None:
+        if self._armed_ms == self.node.deadline and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_ms = self.node.deadline
+        # asyncio's clock is the same one, and its poll rounds up: a timer is never early by more than its resolution
+        self._timer = self._loop.call_at(self._armed_ms / 1000, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.turn()
