@@ -59,7 +59,7 @@ def settings() -> kopf.OperatorSettings:
     found.queueing.idle_timeout = 1.0  # each object's idle worker delays the end by this
     found.networking.error_backoffs = Endless()
     found.networking.request_timeout = 30.0
-    found.watching.server_timeout = 300.0  # the API server ends an idle watch by itself, and kopf begins another
+    found.watching.server_timeout = 300  # the API server ends an idle watch by itself, and kopf begins another
     for kind in kinds.WATCHED:
         if kind.label_selector:
             found.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.label_selector
