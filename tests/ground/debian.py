@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ground.shell import GroundError, run
+from ground.shell import CAGE, GroundError, run
 
 # Nobody reads them in a test ground: a third of the size
 _WITHOUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -38,4 +38,6 @@ def bootstrap(target: Path, packages: list[str]) -> None:
     """Make a minimal Debian with these packages: a folder, or a tar file if the name says so."""
     without = [f"--dpkgopt=path-exclude={pattern}" for pattern in _WITHOUT]
     include = f"--include={','.join(packages)}"
-    run("mmdebstrap", "--quiet", "--variant=minbase", include, *without, suite(), str(target), *sources())
+    env = {**os.environ, "TMPDIR": str(target.parent)}  # which the caller removes, whatever happens
+    options = ["--quiet", "--variant=minbase", include, *without]
+    run(*CAGE, "mmdebstrap", *options, suite(), str(target), *sources(), env=env)

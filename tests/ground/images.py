@@ -1,58 +1,63 @@
-"""The images of the ground, made without any registry and put into one archive for all nodes.
+"""The images of the ground, made without any registry, and a containerd store that has them already.
 
 base (Debian with Python) -> operator and agent, from the project's own Dockerfiles; and pause, which each
 pod needs. Buildah keeps its layers in the cache: after a change of source a build takes seconds.
+Each image becomes one archive; the archives are imported once, into a store of which every node gets
+a copy (store.py), so that a Ready node has its images.
 """
 
-import json
 import os
 import re
-import shutil
-import tarfile
 import tempfile
 from pathlib import Path
 
 from ground import debian
 from ground.paths import HERE, REPO, cache, digest, locked
-from ground.shell import GroundError, run, step
+from ground.shell import CAGE, GroundError, run, step
 
-PAUSE = "localhost/pause:1"  # as in node/etc/containerd/config.toml
 BASE = "localhost/vyos-cluster-base:dev"
-BUILT = {
-    "localhost/vyos-cluster-operator:dev": "operator/Dockerfile",
-    "localhost/vyos-cluster-agent:dev": "node-agent/Dockerfile",
+# archive: image
+IMAGES = {
+    "pause": "localhost/pause:1",  # as in node/etc/containerd/config.toml
+    "operator": "localhost/vyos-cluster-operator:dev",
+    "agent": "localhost/vyos-cluster-agent:dev",
 }
+_DOCKERFILES = {"operator": "operator/Dockerfile", "agent": "node-agent/Dockerfile"}
 _BASE_PACKAGES = ["python3", "python3-venv", "ca-certificates"]
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _CA_IN_BUILD = "/run/build-ca.crt"
 
 
 def images() -> Path:
-    """Return the folder with `images.tar` and `key` for the sources as they are now; build what changed."""
+    """Return the folder with NAME.tar and NAME.key of each image; what changed since the last time is built."""
     folder = cache() / "images"
+    folder.mkdir(exist_ok=True)
     with locked("images"):
-        key = digest(str(sorted(_keys().items())))
-        if not (folder / "key").exists() or (folder / "key").read_text() != key:
-            for name, build in ((PAUSE, _build_pause), (BASE, _build_base)):
-                if not _is_current(name):
-                    with step(f"image {name}"):
-                        build()
-            for name, dockerfile in BUILT.items():
-                if not _is_current(name):
-                    with step(f"image {name}"):
-                        _build(name, dockerfile)
-            with step("archive of all images"):
-                _archive(folder, key)
+        for name, image in IMAGES.items():
+            key, note = _key(name), folder / f"{name}.key"
+            if note.exists() and note.read_text() == key:
+                continue
+            with step(f"image {image}"):
+                if name == "pause":
+                    _build_pause(image)
+                else:
+                    _build(image, _DOCKERFILES[name])
+                note.unlink(missing_ok=True)
+                _save(image, folder / f"{name}.tar")
+                note.write_text(key)  # of the sources as they were before the build
     return folder
 
 
-def _keys() -> dict[str, str]:
-    """Return for each image a hash of all that determines it."""
-    base = digest(debian.suite(), HERE / "debian.py", *_BASE_PACKAGES)
-    keys = {PAUSE: digest(HERE / "image"), BASE: base}
-    for name, dockerfile in BUILT.items():
-        keys[name] = digest(base, REPO / dockerfile, *copied(REPO / dockerfile))
-    return keys
+def _base_key() -> str:
+    return digest(debian.suite(), HERE / "debian.py", *_BASE_PACKAGES)
+
+
+def _key(name: str) -> str:
+    """Return a hash of all that determines an image."""
+    if name == "pause":
+        return digest(HERE / "image")
+    dockerfile = REPO / _DOCKERFILES[name]
+    return digest(_base_key(), dockerfile, *copied(dockerfile))
 
 
 def copied(dockerfile: Path) -> list[Path]:
@@ -75,49 +80,37 @@ def copied(dockerfile: Path) -> list[Path]:
 
 def _buildah(*arguments: str) -> str:
     storage = cache() / "buildah"
-    # A mount namespace of its own: buildah leaves its storage mounted, and here that goes with it
-    alone = ["unshare", "--mount", "--propagation=private", "--"]
     places = [f"--root={storage / 'root'}", f"--runroot={storage / 'run'}", "--storage-driver=overlay"]
-    return run(*alone, "buildah", *places, *arguments)
+    return run(*CAGE, "buildah", *places, *arguments)
 
 
-def _is_current(name: str) -> bool:
-    note = _note(name)
-    return note.exists() and note.read_text() == _keys()[name]
-
-
-def _note(name: str) -> Path:
-    return cache() / "buildah" / f"key-{re.sub('[^a-z0-9]', '-', name)}"
-
-
-def _built(name: str) -> None:
-    _note(name).write_text(_keys()[name])
-
-
-def _from_scratch(name: str, content: Path, target: str, *config: str) -> None:
+def _from_scratch(image: str, content: Path, target: str, *config: str) -> None:
     container = _buildah("from", "scratch").strip()
     _buildah("add", "-q", container, str(content), target)
     _buildah("config", *config, container)
-    _buildah("commit", "-q", "--rm", container, name)
-    _built(name)
+    _buildah("commit", "-q", "--rm", container, image)
 
 
-def _build_pause() -> None:
+def _build_pause(image: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         program = Path(work) / "pause"
         run("gcc", "-Os", "-static", "-s", "-o", str(program), str(HERE / "image" / "pause.c"))
-        _from_scratch(PAUSE, program, "/pause", "--entrypoint", '["/pause"]')
+        _from_scratch(image, program, "/pause", "--entrypoint", '["/pause"]')
 
 
-def _build_base() -> None:
-    with tempfile.TemporaryDirectory(dir=cache()) as work:
+def _ensure_base() -> None:
+    note = cache() / "buildah" / "base.key"
+    if note.exists() and note.read_text() == _base_key():
+        return
+    with step(f"image {BASE} (mmdebstrap)"), tempfile.TemporaryDirectory(dir=cache()) as work:
         tree = Path(work) / "base.tar"
         debian.bootstrap(tree, _BASE_PACKAGES)
         _from_scratch(BASE, tree, "/", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    note.write_text(_base_key())
 
 
-def _build(name: str, dockerfile: str) -> None:
-    key = _keys()[name]
+def _build(image: str, dockerfile: str) -> None:
+    _ensure_base()
     arguments = ["--build-arg", f"BASE_IMAGE={BASE}"]
     if _CA_BUNDLE.exists():  # the machine's own CA bundle is mounted for the build; nothing of it stays in the image
         arguments += ["--volume", f"{_CA_BUNDLE}:{_CA_IN_BUILD}:ro", "--build-arg", f"PIP_CERT={_CA_IN_BUILD}"]
@@ -125,28 +118,11 @@ def _build(name: str, dockerfile: str) -> None:
         arguments += ["--build-arg", f"PIP_INDEX_URL={index}"]
     # chroot: no runc and no bridge needed; the machine's network and name servers serve pip
     how = ["--isolation=chroot", "--network=host", "--pull-never", "--layers"]
-    _buildah("build", *how, *arguments, "-t", name, "-f", str(REPO / dockerfile), str(REPO))
-    _note(name).write_text(key)  # of the sources as they were before the build
+    _buildah("build", *how, *arguments, "-t", image, "-f", str(REPO / dockerfile), str(REPO))
 
 
-def _archive(folder: Path, key: str) -> None:
-    """Write one OCI archive with all images: shared layers once, and containerd passes over those that it has."""
-    work = Path(tempfile.mkdtemp(dir=cache(), prefix=".archive-"))
-    try:
-        for name in (PAUSE, *BUILT):
-            _buildah("push", "-q", name, f"oci:{work / 'oci'}:{name}")
-        index = work / "oci" / "index.json"
-        content = json.loads(index.read_text())
-        for manifest in content["manifests"]:  # without the second name, containerd puts a prefix before the first
-            names = manifest["annotations"]
-            names["io.containerd.image.name"] = names["org.opencontainers.image.ref.name"]
-        index.write_text(json.dumps(content))
-        folder.mkdir(exist_ok=True)
-        (folder / "key").unlink(missing_ok=True)
-        with tarfile.open(work / "images.tar", "w") as tar:
-            for path in sorted((work / "oci").iterdir()):
-                tar.add(path, arcname=path.name)
-        (work / "images.tar").rename(folder / "images.tar")
-        (folder / "key").write_text(key)
-    finally:
-        shutil.rmtree(work)
+def _save(image: str, archive: Path) -> None:
+    new = archive.with_suffix(".new")
+    new.unlink(missing_ok=True)  # buildah adds to no archive that is there
+    _buildah("push", "-q", image, f"docker-archive:{new}:{image}")
+    new.rename(archive)

@@ -8,15 +8,13 @@ import signal
 import time
 from pathlib import Path
 
-from ground import cgroups, controlplane, daemons, layout, network, nodes, packages, seed
+from ground import cgroups, controlplane, daemons, layout, network, nodes, packages, seed, store
 from ground.apiserver import ApiServer
 from ground.bins import bins
-from ground.images import images
 from ground.layout import NODES, netns
 from ground.paths import STATE, cache
 from ground.pki import Pki, control_plane_pki
 from ground.shell import GroundError, say, wait
-from ground.tree import node_tree
 
 KUBECONFIG = STATE / "pki" / "root.conf"
 NODE_GRACE_S = 20  # Kubernetes' own default is 50 s; shorter, so that tests need not wait
@@ -57,12 +55,11 @@ def check() -> None:
     cgroups.check()
 
 
-def build() -> None:
-    """Build (or find in the cache) all that `up` needs."""
+def build() -> Path:
+    """Build (or find in the cache) all that `up` needs; return the containerd store with the images."""
     check()
     bins()
-    node_tree()
-    images()
+    return store.store()
 
 
 def up() -> None:
@@ -70,10 +67,10 @@ def up() -> None:
     check()
     if is_up():
         raise GroundError("the ground is up already (or was not taken down): `tests/ground/ground down` first")
-    build()
+    images = build()
     start = time.monotonic()
     try:
-        _up(start)
+        _up(images, start)
     except BaseException:
         kept = cache() / "log-of-last-failure"
         shutil.rmtree(kept, ignore_errors=True)
@@ -84,12 +81,10 @@ def up() -> None:
         raise
 
 
-def _up(start: float) -> None:
+def _up(images: Path, start: float) -> None:
     def lap(what: str) -> None:
         say(f"{time.monotonic() - start:5.1f} s  {what}")
 
-    for node in NODES:
-        nodes.wipe(node)
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir(parents=True, mode=0o700)
     (STATE / "inotify").write_text(_INOTIFY.read_text())
@@ -101,6 +96,9 @@ def _up(start: float) -> None:
     pki.kubeconfig("root", layout.API_URL, "admin")
     seed.make_identities(pki)
     lap("certificates")
+    for node in NODES:
+        nodes.new_disk(node, images)
+    lap("disks")
     network.up()
     lap("networks")
     _start_etcd()
@@ -123,13 +121,19 @@ def _up(start: float) -> None:
 
 def down() -> None:
     """Take everything down, whatever part of it is there; a second time it finds nothing to do."""
-    cgroups.remove_all()  # each process that the ground ever started is in one of them
-    network.down()
-    if (STATE / "inotify").exists() and _INOTIFY.read_text().strip() == _INOTIFY_INSTANCES:
-        _INOTIFY.write_text((STATE / "inotify").read_text())
-    for node in NODES:
-        nodes.wipe(node)
-    shutil.rmtree(STATE, ignore_errors=True)
+    # A second Ctrl-C must not stop the cleaning up after the first: it waits for this second or two
+    impatience = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, impatience)
+    try:
+        cgroups.remove_all()  # each process that the ground ever started is in one of them
+        network.down()
+        if (STATE / "inotify").exists() and _INOTIFY.read_text().strip() == _INOTIFY_INSTANCES:
+            _INOTIFY.write_text((STATE / "inotify").read_text())
+        for node in NODES:
+            nodes.wipe(node)
+        shutil.rmtree(STATE, ignore_errors=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, impatience)
 
 
 def api_server() -> ApiServer:

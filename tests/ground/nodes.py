@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ground import cgroups, daemons, layout, network, seed
+from ground import cgroups, daemons, layout, network, seed, store
 from ground.bins import bins
 from ground.images import images
 from ground.layout import NODES, netns
@@ -17,7 +17,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/k8s"
 
 
 def disk(node: str) -> Path:
-    """Return the folder that is a node's disk: it outlives power cuts, and `down` wipes it but for the images."""
+    """Return the folder that is a node's disk: it outlives power cuts and reboots, not `down`."""
     return cache() / "nodes" / node
 
 
@@ -29,9 +29,14 @@ def check(node: str) -> str:
 
 
 def wipe(node: str) -> None:
-    """Empty a node's disk but for containerd's store: clean, and yet the next boot has its images."""
-    for part in ("upper", "work", "root", "seed", "var/lib/kubelet", "var/log"):
-        shutil.rmtree(disk(check(node)) / part, ignore_errors=True)
+    """Throw a node's disk away."""
+    shutil.rmtree(disk(check(node)), ignore_errors=True)
+
+
+def new_disk(node: str, images_store: Path) -> None:
+    """Give a node a fresh disk, with the images of a store on it."""
+    wipe(node)
+    store.copy(images_store, disk(node) / "var/lib/containerd")
 
 
 def power_on(node: str) -> None:

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 POLL_S = 0.05
+# Before a command that mounts things or has many children: its mounts are its own, and when it ends, or is killed,
+# nothing of it is left
+CAGE = "unshare --mount --propagation=private --pid --fork --kill-child=KILL --mount-proc --".split()  # noqa: SIM905
 
 
 class GroundError(Exception):

@@ -62,7 +62,13 @@ def _finish(root: Path) -> None:
         file.unlink(missing_ok=True)
     for file in [*root.glob("etc/ssh/ssh_host_*"), *root.glob("etc/apt/sources.list.d/*")]:
         file.unlink()
-    for folder in ("opt/k8s", "opt/images", "mnt/old", "etc/systemd/system/multi-user.target.wants"):
+    for folder in (
+        "opt/k8s",
+        "opt/images",
+        "mnt/old",
+        "var/lib/containerd",
+        "etc/systemd/system/multi-user.target.wants",
+    ):
         (root / folder).mkdir(parents=True, exist_ok=True)
     units = root / "etc/systemd/system"
     for unit in _MASKED:
