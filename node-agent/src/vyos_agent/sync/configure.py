@@ -42,6 +42,7 @@ class Configurer:
         self._gone: set[tuple[str, str]] = set()
         self._stays: dict[tuple[str, str], int] = {}
         self._problems: Mapping[str, str] = {}
+        self._failing = False
         self._refused: tuple[report.Refusal, ...] = ()
 
     async def run(self) -> None:
@@ -53,11 +54,14 @@ class Configurer:
             try:
                 wait_ms = await self._once()
                 backoff.worked()
+                self._failing = False
             except ApiProblem as problem:
                 logger.debug("a cluster whose ConfigMap is gone cannot be asked for, it runs on: %s", problem)
                 wait_ms = backoff.failed()
             except (control.ControlError, report.ReportError, OSError, TimeoutError) as error:
-                logger.warning("the daemon did not take the configuration: %s", error or type(error).__name__)
+                level = logging.DEBUG if self._failing else logging.WARNING
+                logger.log(level, "the daemon did not take its clusters: %s", str(error) or type(error).__name__)
+                self._failing = True
                 wait_ms = backoff.failed()
             await self._world.changed.wait(seen, wait_ms)
 

@@ -61,7 +61,7 @@ class Listener:
     def _lost(self, error: Exception) -> None:
         """Loud once, then quiet: the daemon may be starting, or upgraded."""
         level = logging.DEBUG if self._failing else logging.WARNING
-        logger.log(level, "the daemon cannot be asked at %s: %s", self._socket, error or type(error).__name__)
+        logger.log(level, "the daemon cannot be asked at %s: %s", self._socket, str(error) or type(error).__name__)
         self._failing = True
         if self._world.connected:
             self._world.connected = False
