@@ -12,6 +12,7 @@ import vyos_operator.settings
 from chart.helm import AGENT_NAMESPACE, CHART, CRD, RELEASE_NAMESPACE, helm, one, render, template
 from ground.bins import KUBERNETES
 from ground.shell import GroundError
+from vyos_agent import heartbeat
 from vyos_agent.sync import entries
 from vyos_agent.sync import settings as sync_settings
 from vyos_api import __version__
@@ -185,6 +186,13 @@ class TestEnvironment:
         assert (found.operator_namespace, found.agent_namespace) == ("from-the-pod", AGENT_NAMESPACE)
         port = containers["operator"]["ports"][0]["containerPort"]
         assert found.liveness_port == port
+
+    def test_heartbeat(self, containers: dict[str, Any]) -> None:
+        environ = self.environ(containers["heartbeat"])
+        arguments = [a.replace("$(NODE_NAME)", environ["NODE_NAME"]) for a in containers["heartbeat"]["args"]]
+        found = heartbeat._parser().parse_args(arguments)
+        assert (found.node, found.control_gid) == ("node1", 65532)
+        assert environ.keys() == {"NODE_NAME", "LOG_LEVEL", "LOG_FORMAT"}
 
     def test_both_ends_of_the_control_socket(self, containers: dict[str, Any], pods: dict[str, Any]) -> None:
         environ = self.environ(containers["kube-sync"])
