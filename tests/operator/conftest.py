@@ -1,5 +1,6 @@
-"""One API server with our CRD and the operator's rights in it, and an operator for tests that need none of their own."""
+"""One API server with our CRD and the operator's rights in it, and one operator for tests that share it."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -61,16 +62,9 @@ def make(api: Api) -> Iterator[Callable[..., Agents]]:
 
     yield create
     for name in made:
-        try:
+        with contextlib.suppress(Refused):
             api.request("DELETE", f"{harness.CLUSTERS}/{name}")
-        except Refused:
-            continue
-    for name in made:
-        harness.until(
-            lambda name=name: not api.key_secret(name) and not any(api.config_map(name, n) for n in harness.NODES),  # type: ignore[misc]
-            f"the children of {name} to be collected",
-            60,  # the garbage collector looks for new kinds every half minute
-        )
+        api.collect(name)
 
 
 def settled(api: Api, quiet_s: float = 1.5) -> dict[str, str]:

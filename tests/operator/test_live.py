@@ -215,6 +215,7 @@ def test_one_address_belongs_to_one_cluster(api: Api, running: Operator, make: M
     assert "held by the VyosCluster second" in api.says("first", "Accepted", "False", "AddressConflict")
     assert api.config("first", "node1")["groups"][0]["addresses"][0]["address"] == "192.168.0.200"
     api.request("DELETE", f"{harness.CLUSTERS}/second")
+    api.collect("second")
     api.says("first", "Accepted", "True", "Accepted")
     until(
         lambda: api.config("first", "node1")["groups"][0]["addresses"][0]["address"] == "192.168.0.123", "the address"

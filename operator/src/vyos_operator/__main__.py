@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import kopf
@@ -64,6 +64,7 @@ async def _operate(found: Settings, api: Cluster, liveness: Liveness) -> None:
     watches = kinds.watches(found)
     watchdog = Watchdog(api, store, liveness, [w for each in watches.values() for w in each], every_s=found.audit_s)
     stop = asyncio.Event()
+    ready = {namespace: asyncio.Event() for namespace in watches}
 
     async def work() -> None:
         await watchdog.whole()
@@ -84,15 +85,20 @@ async def _operate(found: Settings, api: Cluster, liveness: Liveness) -> None:
                 namespaces=[namespace],
                 standalone=True,
                 stop_flag=stop,
+                ready_flag=ready[namespace],
             )
         finally:
-            stop.set()  # each kopf takes the signal handlers from the one before; they end together
+            stop.set()  # one without the other is of no use
+            ready[namespace].set()
 
     async with asyncio.TaskGroup() as group:
-        # Before kopf starts: whatever is started after it, kopf takes for its own and waits for at the end
+        # All before kopf begins: whatever is started after that, kopf takes for its own and waits for at the end
         own = [group.create_task(coroutine) for coroutine in (work(), resync(), watchdog.run())]
         for namespace in watches:
             group.create_task(watch(namespace))
+        for event in ready.values():
+            await event.wait()
+        _on_signal(stop.set)  # each kopf has set its own: they are to end together
         await stop.wait()
         for task in own:
             task.cancel()
@@ -127,15 +133,19 @@ async def _wait_for_crd(api: Cluster) -> None:
 
 async def _unless_stopped(doing: Coroutine[None, None, None]) -> bool:
     """Await something, but no longer than until SIGTERM or SIGINT; whether it was done."""
-    loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(doing)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    _on_signal(task.cancel)
     try:
         await task
     except asyncio.CancelledError:
         return False
     return True
+
+
+def _on_signal(do: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, do)
 
 
 if __name__ == "__main__":

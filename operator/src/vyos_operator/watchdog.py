@@ -56,7 +56,8 @@ class Watchdog:
                         logger.warning("waiting for the watch of %s: %s", watch, error)
                     said = str(error)
                 await asyncio.sleep(POLL_S)
-        logger.info("all watches have shown everything")
+        self.check_tasks(task.get_name() for task in asyncio.all_tasks())
+        logger.info("all watches have shown everything (%d tasks)", len(self._tasks))
 
     async def run(self) -> None:
         """Audit until cancelled; sooner again when something was wrong."""
