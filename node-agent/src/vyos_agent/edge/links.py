@@ -20,6 +20,7 @@ from vyos_agent.edge.kernel import IFADDR, IFINFO, READY, RTM_DELADDR, RTM_NEWLI
 logger = logging.getLogger(__name__)
 
 RTM_DELLINK = 17
+SO_RCVBUFFORCE = 33
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 """linux/rtnetlink.h."""
 READS_MAX = 64
@@ -56,7 +57,7 @@ class Links:
     def start(self) -> None:
         """Listen for events. Raises OSError."""
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         sock.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
         self._sock = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)

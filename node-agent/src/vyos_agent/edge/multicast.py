@@ -35,6 +35,7 @@ STAMP = struct.Struct("=qq")
 SPACE = socket.CMSG_SPACE(STAMP.size)
 
 SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
 SO_BINDTOIFINDEX = 62
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
@@ -53,7 +54,7 @@ def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.soc
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, index)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         _attach(sock, _filter(cluster_id))
         (_bind_v4 if v4 else _bind_v6)(sock, endpoint, index)
@@ -89,6 +90,10 @@ class Multicast:
     def index(self, interface: str) -> int | None:
         """The kernel's number of the interface that its socket is bound to."""
         return self._sockets[interface][0] if interface in self._sockets else None
+
+    def fileno(self, interface: str) -> int:
+        """The descriptor of its socket, -1 if it has none."""
+        return self._sockets[interface][1].fileno() if interface in self._sockets else -1
 
     @property
     def interfaces(self) -> tuple[str, ...]:

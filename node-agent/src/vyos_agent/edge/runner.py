@@ -70,8 +70,7 @@ class Runner:
         try:
             at_ms = self._clock()
             for event in (Woke(self._ports.drain(at_ms)), *events):
-                self._step(event, at_ms)
-                if self.over:
+                if not self._step(event, at_ms):
                     return
             if self.node.revision != self._revision:
                 self._revision = self.node.revision
@@ -88,9 +87,11 @@ class Runner:
             self._timer.cancel()
             self._timer = None
 
-    def _step(self, event: Event, at_ms: int) -> None:
+    def _step(self, event: Event, at_ms: int) -> bool:
+        """Whether the node lives on."""
         for effect in self.node.step(event, at_ms):
             self._perform(effect, at_ms)
+        return not self.over
 
     def _perform(self, effect: Effect, at_ms: int) -> None:
         match effect:

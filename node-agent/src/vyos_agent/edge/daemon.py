@@ -1,0 +1,287 @@
+"""The set of clusters that this node serves: brought to what was ordered, and reported as one.
+
+`configure` is a level: what is missing is stopped, what is new is started, what is the same is left alone. An item that
+cannot be taken leaves its cluster as it runs. What cannot be started now (another process still serves it, a fault of
+ours) stays among the refused and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import uuid
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from vyos_agent.edge import orders
+from vyos_agent.edge.addresses import AddressKeeper
+from vyos_agent.edge.arp import Announcer
+from vyos_agent.edge.cluster import Cluster, Taken, Tools, interfaces
+from vyos_agent.edge.kernel import Link
+from vyos_agent.edge.links import Links
+from vyos_agent.edge.orders import Item, Orders, Refusal
+from vyos_agent.edge.state import State
+from vyos_api import __version__
+from vyos_api.nodeconfig import ConfigError
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+RETRY_MAX_S = 60.0
+"""What could not be started is tried again after so long, twice as long each time."""
+
+
+@dataclasses.dataclass(slots=True)
+class Pending:
+    """A cluster that should run and does not."""
+
+    item: Item
+    message: str
+    wait_s: float = RETRY_S
+    timer: asyncio.TimerHandle | None = None
+
+
+class Daemon:
+    """One per process. `start` once, `configure` often, `stop` once."""
+
+    def __init__(self, node: str, state: State, *, keep_configs: bool = True) -> None:
+        """`keep_configs`: whether the state directory is where configurations come from at the next start."""
+        self.node = node
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done with the error when the process cannot go on."""
+        self._state = state
+        self._keep_configs = keep_configs
+        self._instance = str(uuid.uuid4())
+        self._clusters: dict[bytes, Cluster] = {}
+        self._pending: dict[bytes, Pending] = {}
+        self._refused: tuple[Refusal, ...] = ()
+        self._turns = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._links = Links(on_link=self._link, on_address=self._address_removed)
+        self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
+        self._tools = Tools(self._keeper, self._links, Announcer(self._links.get), state)
+        self._revision = 0
+        self._shown: dict[str, Any] | None = None
+        self._moved = asyncio.Event()
+        self._looking = False
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin to watch the machine. Raises OSError."""
+        self._state.start()
+        self._links.start()
+        self._keeper.start()
+
+    async def resume(self) -> None:
+        """Serve what the disk says, until somebody says more."""
+        items = []
+        for saved in self._state.clusters():
+            try:
+                items.append(orders.item(saved.config, saved.keys, {}, self.node))
+            except ConfigError as error:
+                logger.error("state: cluster %s is ignored: %s", saved.config.cluster, error)
+        await self._serve(Orders(tuple(items), ()), fresh=False)
+
+    async def configure(self, ordered: Orders) -> tuple[Refusal, ...]:
+        """Serve exactly these clusters; those that cannot be taken now."""
+        return await self._serve(ordered, fresh=True)
+
+    async def stop(self) -> None:
+        """Leave all clusters, and end every thread. Bounded."""
+        async with self._turns:
+            for pending in self._pending.values():
+                if pending.timer is not None:
+                    pending.timer.cancel()
+            self._pending.clear()
+            await asyncio.gather(*(c.stop() for c in self._clusters.values()))
+            self._clusters.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._links.close()
+        await asyncio.to_thread(self._keeper.stop)
+        await asyncio.to_thread(self._state.stop)
+        self._tools.announcer.close()
+        self.broken.cancel()
+
+    # -- the set
+
+    async def _serve(self, ordered: Orders, *, fresh: bool) -> tuple[Refusal, ...]:
+        async with self._turns:
+            ids = {item.core.cluster_id: item for item in ordered.items}
+            spared = {i for i, c in self._clusters.items() if i not in ids and _names(ordered.refused, c)}
+            self._forget_pending()
+            await self._end([i for i in self._clusters if i not in ids and i not in spared])
+            await self._links.want(self._interfaces([*ordered.items, *(self._clusters[i].item for i in spared)]))
+            refused = list(ordered.refused)
+            for cluster_id, item in ids.items():
+                message = await self._bring(cluster_id, item, [self._clusters[i].item for i in spared], fresh=fresh)
+                if message is not None:
+                    refused.append(orders.refusal(item, message))
+            self._refused = tuple(refused)
+            for refusal in refused:
+                logger.error("cluster %s: not taken: %s", refusal.cluster or "?", refusal.message)
+            self._look_soon()
+            return self._refused
+
+    async def _bring(self, cluster_id: bytes, item: Item, spared: Iterable[Item], *, fresh: bool) -> str | None:
+        """Start or update one cluster; why that is not possible now."""
+        try:
+            for other in spared:
+                orders.apart(item, other)
+        except ConfigError as error:
+            return str(error)
+        running = self._clusters.get(cluster_id)
+        same = running is not None and (running.item.config, running.item.keys) == (item.config, item.keys)
+        if running is not None:
+            await running.update(item)
+        else:
+            message = await self._begin(cluster_id, item)
+            if message is not None:
+                self._try_again(cluster_id, Pending(item, message))
+                return message
+        if fresh and self._keep_configs and not same:
+            self._state.save(cluster_id, item.config, item.keys)
+        return None
+
+    async def _begin(self, cluster_id: bytes, item: Item) -> str | None:
+        try:
+            cluster = Cluster(item, self._tools, on_change=self._look_soon, on_crash=self._crashed)
+        except Taken as error:
+            return str(error)
+        self._clusters[cluster_id] = cluster
+        await cluster.start()
+        logger.info("%s: serving generation %d as %s", item.config.cluster, item.config.generation, self.node)
+        return None
+
+    async def _end(self, ids: list[bytes]) -> None:
+        await asyncio.gather(*(self._clusters[i].stop() for i in ids))
+        for cluster_id in ids:
+            name = self._clusters.pop(cluster_id).item.config.cluster
+            self._state.forget(cluster_id)
+            logger.info("%s: served here no more", name)
+
+    def _interfaces(self, items: Iterable[Item]) -> set[str]:
+        return {name for item in items for name in interfaces(item)}
+
+    # -- trying again
+
+    def _forget_pending(self) -> None:
+        for pending in self._pending.values():
+            if pending.timer is not None:
+                pending.timer.cancel()
+        self._pending.clear()
+
+    def _try_again(self, cluster_id: bytes, pending: Pending) -> None:
+        self._pending[cluster_id] = pending
+        loop = asyncio.get_running_loop()
+        pending.timer = loop.call_later(pending.wait_s, self._run, self._again(cluster_id, pending))
+        pending.wait_s = min(RETRY_MAX_S, 2 * pending.wait_s)
+
+    async def _again(self, cluster_id: bytes, pending: Pending) -> None:
+        async with self._turns:
+            if self._pending.get(cluster_id) is not pending:
+                return
+            message = await self._begin(cluster_id, pending.item)
+            if message is not None:
+                self._try_again(cluster_id, pending)
+                return
+            del self._pending[cluster_id]
+            self._refused = tuple(r for r in self._refused if r.uid != pending.item.uid)
+            if self._keep_configs:
+                self._state.save(cluster_id, pending.item.config, pending.item.keys)
+            self._look_soon()
+
+    def _crashed(self, cluster: Cluster, error: Exception) -> None:
+        """Drop the cluster and begin it anew, as a new life: its peers judge it by its frames, as ever."""
+        logger.critical("%s: a fault of ours ended it", cluster.item.config.cluster, exc_info=error)
+        self._run(self._replace(cluster))
+
+    async def _replace(self, cluster: Cluster) -> None:
+        async with self._turns:
+            cluster_id = cluster.item.core.cluster_id
+            if self._clusters.get(cluster_id) is not cluster:
+                return
+            del self._clusters[cluster_id]
+            await cluster.close()
+            message = "the agent failed while serving it and begins anew; its log has the details"
+            self._refused = (*self._refused, orders.refusal(cluster.item, message))
+            self._try_again(cluster_id, Pending(cluster.item, message))
+            self._look_soon()
+
+    # -- what the machine tells
+
+    def _link(self, name: str, link: Link | None) -> None:
+        for cluster in self._clusters.values():
+            cluster.link_changed(name, link)
+        self._look_soon()
+
+    def _address_removed(self, index: int | None, port: int) -> None:
+        if not port or port != self._keeper.port:
+            self._keeper.check(index)
+
+    def _break(self, error: Exception) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(error)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._break(error)
+
+    # -- what is told of it all
+
+    async def report(self, after: int | None, timeout_s: float) -> dict[str, Any]:
+        """The report, at once or when its revision is not `after` any more or the time is over."""
+        self._look()
+        if after == self._revision:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._moved.wait()
+            except TimeoutError:
+                pass
+        return {
+            "revision": self._revision,
+            "node": self.node,
+            "agentVersion": __version__,
+            "instance": self._instance,
+            "clusters": self._reports(),
+            "refused": [refusal.as_json() for refusal in self._refused],
+        }
+
+    def _reports(self) -> list[dict[str, Any]]:
+        found = [cluster.report() for cluster in self._clusters.values()]
+        return sorted((r for r in found if r is not None), key=lambda r: str(r["cluster"]))
+
+    def _look_soon(self) -> None:
+        """Once for all that changes in this turn of the loop."""
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        """Raise the revision when the report says something else than counters."""
+        self._looking = False
+        shown = {
+            "clusters": [{k: v for k, v in report.items() if k != "drops"} for report in self._reports()],
+            "refused": self._refused,
+        }
+        if shown != self._shown:
+            self._shown = shown
+            self._revision += 1
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+
+def _names(refused: Iterable[Refusal], cluster: Cluster) -> bool:
+    """Whether one of the refused items is, or may be, this cluster's: then it goes on as it is."""
+    config = cluster.item.config
+    return any(r.uid == config.uid or r.cluster == config.cluster or not (r.uid or r.cluster) for r in refused)

@@ -1,0 +1,87 @@
+"""From the core's report to the JSON of the control socket (docs/control-socket.md). Pure but for the calendar.
+
+Names what deviates and counts what is well, because the status of a quiet cluster must cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from vyos_agent.core.model import State
+from vyos_agent.core.report import GroupReport, PeerReport, Report
+from vyos_agent.edge.clock import Calendar
+from vyos_api.nodeconfig import NodeConfig
+
+STATE_NAMES = {state: state.name.title() for state in State}
+"""As the status spells them: Listening, Standby, Owner …"""
+WELL = "Alive"
+STARTING = "Listening"
+"""States of a peer that are no deviation; only the first makes it ready."""
+
+
+class ClusterReporter:
+    """The reports of one cluster: keeps the wall-clock time of everything that it tells."""
+
+    def __init__(self, here: Callable[[str], bool], clock: Callable[[], int]) -> None:
+        """`here(name)`: whether there is an interface of that name."""
+        self._here = here
+        self._clock = clock
+        self._calendar = Calendar()
+        self._used: set[object] = set()
+
+    def build(self, config: NodeConfig, report: Report, failed: Collection[str]) -> dict[str, Any]:
+        """One item of `clusters`. `failed`: addresses that the kernel refused when it was asked last."""
+        self._used = set()
+        alive = sum(p.state == WELL for p in report.peers)
+        built = {
+            "cluster": config.cluster,
+            "uid": config.uid,
+            "generation": report.generation,
+            "groups": [self._group(g) for g in report.groups],
+            "peers": {"ready": alive, "all": len(report.peers)},
+            "monitors": {"ready": 0, "all": 0},
+            "interfaces": {"ready": sum(report.links.values()), "all": len(report.links)},
+            "deviations": self._deviations(report, failed),
+            "drops": dict(report.drops),
+        }
+        self._calendar.keep(self._used)
+        return built
+
+    def _group(self, group: GroupReport) -> dict[str, Any]:
+        return {
+            "name": group.name,
+            "state": STATE_NAMES[group.state],
+            "owner": group.owner,
+            "epoch": group.epoch or None,
+            "sinceMs": self._wall_ms(("group", group.name, group.since_ms), group.since_ms),
+            "reason": group.reason.value if group.reason is not None else None,
+            "addresses": [vip.text for vip in group.vips],
+            "services": [],
+        }
+
+    def _deviations(self, report: Report, failed: Collection[str]) -> list[dict[str, Any]]:
+        listening = any(g.state is State.LISTENING for g in report.groups)
+        found = [self._peer(p) for p in report.peers if _deviates(p, listening=listening)]
+        down = sorted(name for name, up in report.links.items() if not up)
+        found += [self._other("Interface", name, "Down" if self._here(name) else "Missing") for name in down]
+        return found + [self._other("Address", text, "Failed") for text in sorted(failed)]
+
+    def _peer(self, peer: PeerReport) -> dict[str, Any]:
+        since_ms = self._wall_ms(("peer", peer.name, peer.state, peer.since_ms), peer.since_ms)
+        return {"kind": "Peer", "name": peer.name, "state": peer.state, "sinceMs": since_ms}
+
+    def _other(self, kind: str, name: str, state: str) -> dict[str, Any]:
+        """Something that has no date of its own: it deviates since it was first told."""
+        return {"kind": kind, "name": name, "state": state, "sinceMs": self._wall_ms((kind, name, state), None)}
+
+    def _wall_ms(self, key: object, at_ms: int | None) -> int:
+        self._used.add(key)
+        return self._calendar.wall_ms(key, self._clock() if at_ms is None else at_ms)
+
+
+def _deviates(peer: PeerReport, *, listening: bool) -> bool:
+    """A peer not heard yet deviates only when this member has stopped waiting for it."""
+    if peer.state in (WELL, STARTING):
+        return False
+    return peer.state != "Unheard" or not listening

@@ -1,0 +1,41 @@
+"""The requests that the daemon answers on its control socket: reading their fields, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vyos_agent.edge import orders
+from vyos_agent.edge.control import ControlError, Handler
+from vyos_agent.edge.daemon import Daemon
+
+TIMEOUT_MS = 30_000
+TIMEOUT_MAX_MS = 60_000
+"""A poll that is never answered would hide that its client is gone."""
+
+
+def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
+    """By `op`. `file`: where the configuration comes from instead of this socket."""
+
+    async def configure(request: Mapping[str, Any]) -> dict[str, Any]:
+        if file is not None:
+            raise ControlError(f"this daemon is configured by {file}; edit that and send SIGHUP")
+        try:
+            ordered = orders.read(request.get("clusters"), daemon.node)
+        except orders.OrderError as error:
+            raise ControlError(str(error)) from None
+        return {"refused": [refusal.as_json() for refusal in await daemon.configure(ordered)]}
+
+    async def report(request: Mapping[str, Any]) -> dict[str, Any]:
+        after = _number(request, "after", None, 2**53)
+        timeout_ms = _number(request, "timeoutMs", TIMEOUT_MS, TIMEOUT_MAX_MS)
+        return {"report": await daemon.report(after, (timeout_ms or 0) / 1000)}
+
+    return {"configure": configure, "report": report}
+
+
+def _number(request: Mapping[str, Any], name: str, default: int | None, most: int) -> int | None:
+    value = request.get(name, default)
+    if value is not None and (type(value) is not int or not 0 <= value <= most):
+        raise ControlError(f"{name}: must be a whole number from 0 to {most}")
+    return value

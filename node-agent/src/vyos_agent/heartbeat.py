@@ -1,0 +1,176 @@
+"""vyos-cluster-heartbeat: the daemon that holds addresses. Command line, signals, and what lives how long.
+
+Two ways to be told what to serve: over the control socket (kube-sync does that; the state directory remembers it), or
+by one file on a router without Kubernetes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vyos_agent.edge import logs, requests
+from vyos_agent.edge.control import ControlServer, InUse
+from vyos_agent.edge.daemon import Daemon
+from vyos_agent.edge.orders import Item, Orders
+from vyos_agent.edge.state import State
+
+logger = logging.getLogger("vyos_agent.heartbeat")
+
+NODE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
+"""A node's name in Kubernetes is a DNS subdomain (RFC 1123); routers alone may have capitals in theirs."""
+BAD_USAGE = 2
+"""Exit code for a command line or file that cannot be used, as argparse has it."""
+SWITCH_INTERVAL_S = 0.0005
+"""A worker thread that computes gives the loop its turn after so long, not after 5 ms (shared/protocol section 8)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until told to stop; the process' exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.config is None and options.control is None:
+        parser.error("nothing to serve: give --config FILE, or --control SOCKET to be told")
+    logs.configure(options.log_level, options.log_format)
+    try:
+        item = _load(options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return BAD_USAGE
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        return asyncio.run(_run(options, item), debug=False)
+    except (OSError, InUse) as error:
+        print(f"vyos-cluster-heartbeat: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(options: argparse.Namespace, item: Item | None) -> int:
+    loop = asyncio.get_running_loop()
+    stop = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _request_stop, stop, number)
+    daemon = Daemon(options.node, State(options.state), keep_configs=item is None)
+    control = _control(options, daemon)
+    daemon.start()
+    try:
+        if control is not None:
+            await control.start()
+        if item is None:
+            await daemon.resume()
+        else:
+            reload = _Reload(options, daemon)
+            loop.add_signal_handler(signal.SIGHUP, reload.ask)
+            await daemon.configure(Orders((item,), ()))
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not look at it again and again
+        await asyncio.wait([stop, daemon.broken], return_when=asyncio.FIRST_COMPLETED)
+        if daemon.broken.done():
+            logger.critical("cannot go on; the kernel's lifetimes end what this node holds", exc_info=_error(daemon))
+            return 1
+        return 0
+    finally:
+        if control is not None:
+            await control.stop()
+        await daemon.stop()
+
+
+class _Reload:
+    """Reads the file again when asked; one that cannot be used changes nothing."""
+
+    def __init__(self, options: argparse.Namespace, daemon: Daemon) -> None:
+        self._options = options
+        self._daemon = daemon
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def ask(self) -> None:
+        """Now, or when the reading that is under way has ended."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._read())
+
+    async def _read(self) -> None:
+        while self._again:
+            self._again = False
+            try:
+                item = await asyncio.to_thread(_load, self._options)
+            except ValueError as error:
+                logger.error("the file is not taken, what runs goes on:\n%s", error)
+                continue
+            assert item is not None
+            await self._daemon.configure(Orders((item,), ()))
+
+
+def _load(options: argparse.Namespace) -> Item | None:
+    """The order in the file, None without a file. Raises FileError, which is a ValueError."""
+    if options.config is None:
+        return None
+    from vyos_agent.edge import standalone  # the API's models are a burden that only this way needs
+
+    return standalone.load(options.config, options.node)
+
+
+def _control(options: argparse.Namespace, daemon: Daemon) -> ControlServer | None:
+    if options.control is None:
+        return None
+    file = None if options.config is None else str(options.config)
+    return ControlServer(options.control, requests.handlers(daemon, file=file), options.control_gid)
+
+
+def _request_stop(stop: asyncio.Future[None], number: int) -> None:
+    if not stop.done():
+        logger.info("%s: leaving", signal.Signals(number).name)
+        stop.set_result(None)
+
+
+def _error(daemon: Daemon) -> BaseException | None:
+    return None if daemon.broken.cancelled() else daemon.broken.exception()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vyos-cluster-heartbeat",
+        description="Holds the shared addresses of VyosClusters on this router.",
+        epilog="Signals: SIGTERM and SIGINT leave all clusters and end; SIGHUP reads --config again.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--node", required=True, type=_node, metavar="NAME", help="this router's name in the clusters' groups")
+    add("--control", type=Path, metavar="SOCKET", help="answer requests there (docs/control-socket.md)")
+    add("--control-gid", type=int, metavar="GID", help="let this group use the control socket; default: nobody else")
+    add("--state", type=Path, metavar="DIR", help="remember configurations and epochs there")
+    add("--config", type=Path, metavar="FILE", help="serve the VyosCluster in this manifest, with no Kubernetes")
+    level, log_format = os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FORMAT", "text")
+    add("--log-level", type=_one_of(logs.LEVELS), default=level, metavar="LEVEL", help=f"{', '.join(logs.LEVELS)}")
+    add("--log-format", type=_one_of(logs.FORMATS), default=log_format, metavar="FORMAT", help="text or json")
+    return parser
+
+
+def _node(text: str) -> str:
+    if not NODE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no node name: letters, digits, '-' and '.', at most 253")
+    return text
+
+
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    """Unlike argparse's choices this checks a default from the environment, too."""
+
+    def check(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return check
+
+
+if __name__ == "__main__":
+    sys.exit(main())
