@@ -4,14 +4,16 @@ import inspect
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 
-from ground import lifecycle, nodes, packages
+from ground import lifecycle, network, nodes, packages
 from ground.api import environment
 from ground.bins import bins
 from ground.faults import Faults
 from ground.images import images
+from ground.layout import netns
 from ground.probe import Probe
 from ground.shell import GroundError, say, step
 
@@ -111,7 +113,7 @@ def _ssh(arguments: list[str]) -> int:
 
 
 def _client(arguments: list[str]) -> int:
-    return _call(["ip", "netns", "exec", "vc-client", *_need(arguments, 1, "COMMAND ...")])
+    return _call(network.inside(netns("client"), *_need(arguments, 1, "COMMAND ...")))
 
 
 def _journal(arguments: list[str]) -> int:
@@ -122,7 +124,7 @@ def _journal(arguments: list[str]) -> int:
 def _probe(arguments: list[str]) -> int:
     address, seconds = _need(arguments, 2, "ADDRESS SECONDS")[:2]
     with Probe(address) as probe:
-        signal.sigtimedwait([], float(seconds))
+        time.sleep(float(seconds))
     print(probe)
     return 0
 
@@ -130,10 +132,7 @@ def _probe(arguments: list[str]) -> int:
 def _fault(arguments: list[str]) -> int:
     if not arguments:
         for name, method in inspect.getmembers(Faults, inspect.isfunction):
-            words = [
-                f"[{p.name.upper()}]" if p.default is not p.empty else p.name.upper()
-                for p in list(inspect.signature(method).parameters.values())[1:]
-            ]
+            words = [_usage_of(parameter) for parameter in list(inspect.signature(method).parameters.values())[1:]]
             print(f"  {' '.join([name.replace('_', '-'), *words]):40} {inspect.getdoc(method)}")
         return 0
     break_it = getattr(Faults(), arguments[0].replace("-", "_"), None)
@@ -145,6 +144,12 @@ def _fault(arguments: list[str]) -> int:
         raise GroundError(f"fault {arguments[0]}: {error}; `ground fault` lists what it takes") from None
     break_it(*arguments[1:])
     return 0
+
+
+def _usage_of(parameter: inspect.Parameter) -> str:
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return f"{parameter.name.upper()} ..."
+    return parameter.name.upper() if parameter.default is parameter.empty else f"[{parameter.name.upper()}]"
 
 
 def _need(arguments: list[str], count: int, usage: str) -> list[str]:

@@ -13,6 +13,7 @@ from ground.paths import HERE, cache
 from ground.shell import GroundError, run, wait
 from ground.tree import node_tree
 
+_UNITS = ("containerd", "kubelet", "kube-proxy", "ssh")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/k8s"
 
 
@@ -69,14 +70,23 @@ def power_off(node: str) -> None:
 
 
 def revive(node: str) -> None:
-    """Bring a node back that hangs or is off, and let its paused containers go on."""
+    """Bring a node back that is off, hangs, or has stopped units or paused containers."""
     if not daemons.alive(f"power-{check(node)}"):
         power_on(node)
         return
     cgroups.freeze(node, frozen=False)
-    for line in _ctr(node, "tasks", "ls").splitlines()[1:]:
-        if line.split()[2] == "PAUSED":
-            _ctr(node, "tasks", "resume", line.split()[0])
+    wait(lambda: _go_on(node), 60, f"{node} to go on")
+
+
+def _go_on(node: str) -> bool:
+    try:
+        execute(node, "systemctl", "start", *_UNITS)
+        for line in _ctr(node, "tasks", "ls").splitlines()[1:]:
+            if line.split()[2] == "PAUSED":
+                _ctr(node, "tasks", "resume", line.split()[0])
+    except GroundError:  # it is just booting
+        return False
+    return True
 
 
 def command(node: str, *words: str) -> list[str]:

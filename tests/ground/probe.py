@@ -27,6 +27,7 @@ _ECHO = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number: RFC 792, RFC 4443
 _ICMP = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
+_identifiers = itertools.count(os.getpid())  # each probe knows its own answers
 _LATE_S = 0.5  # a last answer may take so long
 
 
@@ -53,7 +54,7 @@ class Probe:
         self._out = self._socket.dup()
         self._out.setblocking(False)
         self._stop = threading.Event()
-        self._identifier = os.getpid() & 0xFFFF ^ id(self) >> 4 & 0xFFFF
+        self._identifier = next(_identifiers) & 0xFFFF
         self._sender = threading.Thread(target=self._send, name=f"probe-{address}", daemon=True)
         self._receiver = threading.Thread(target=self._receive, name=f"probe-{address}-in", daemon=True)
         self._ended = threading.Event()

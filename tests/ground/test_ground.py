@@ -256,11 +256,15 @@ def test_clean_reboot_has_a_new_boot_id(ground: Ground) -> None:
 
 
 def test_mend_undoes_everything(ground: Ground) -> None:
-    ground.fault.power_off("node3")
+    ground.fault.service_stop("node1", "kubelet")
     ground.fault.hang("node1")
     ground.fault.pull("node2")
+    ground.fault.split("node2", "client")
+    ground.fault.shutdown("node3")
+    ground.wait(lambda: "node3: off" in lifecycle.status(), 60, "node3 to switch itself off")
     ground.fault.api_hang()
     ground.mend()
+    assert hears(ground, "client", "node2")
     assert hears(ground, "node1", "node2")
     assert hears(ground, "node2", "node3")
     assert "ok" in ground.kubectl("get", "--raw", "/readyz")
