@@ -1,0 +1,400 @@
+"""World -> Plan, as tables: no API server anywhere."""
+
+import base64
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from vyos_operator import plan
+from vyos_operator.world import Plan, World
+
+from .worlds import (
+    NOW,
+    SECRET,
+    at,
+    carried_out,
+    claim,
+    cluster,
+    conditions,
+    edited,
+    group,
+    message,
+    names,
+    owned,
+    reported,
+    said,
+    secret,
+    world,
+)
+
+REF = "spec.preSharedSecret.secretKeyRef"
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "reason", "text"),
+    [
+        pytest.param(world(), "True", "Accepted", "generation 3 is being carried out", id="good"),
+        pytest.param(
+            world(cluster(preSharedSecret={"value": "x"})), "True", "Accepted", "generation 3 is", id="secret by value"
+        ),
+        pytest.param(
+            world(cluster(deadInterval="6s")),
+            "False",
+            "InvalidSpec",
+            "spec.deadInterval: deadInterval (6s) must be more than twice keepaliveInterval (5s)",
+            id="what an older CRD let through",
+        ),
+        pytest.param(
+            world(cluster(colour="red")), "False", "InvalidSpec", "spec.colour: is not a known field", id="newer CRD"
+        ),
+        pytest.param(
+            world(cluster(group(), group("two", "node2", "node1"))),
+            "False",
+            "InvalidSpec",
+            "spec.groups[1].services[0]: 192.168.0.123 is already held by spec.groups[0].services[0]",
+            id="one address in two groups",
+        ),
+        pytest.param(
+            world(cluster(group(services=("ssh", "192.168.0.123/24/eth0")), unicast=True)),
+            "False",
+            "NotBuilt",
+            "spec.unicast: heartbeats to node addresses come with a later release; set it to false or remove it; "
+            "spec.groups[0].services[0]: the host service 'ssh' comes with a later release; remove it",
+            id="not built yet",
+        ),
+        pytest.param(
+            world(secret=None),
+            "False",
+            "SecretNotFound",
+            f"{REF}: there is no Secret release/psk; create it with the key 'secret'",
+            id="no Secret",
+        ),
+        pytest.param(
+            world(secret=secret(other="x")),
+            "False",
+            "SecretNotFound",
+            f"{REF}: Secret release/psk has no key 'secret'; add it to the Secret, or correct secretKeyRef.key",
+            id="no key",
+        ),
+        pytest.param(
+            world(secret={"metadata": {}}),
+            "False",
+            "SecretNotFound",
+            f"{REF}: Secret release/psk has no key",
+            id="no data",
+        ),
+        pytest.param(
+            world(secret=secret(secret="")),
+            "False",
+            "InvalidSecret",
+            f"{REF}: key 'secret' of Secret release/psk is empty; put the pre-shared secret there",
+            id="empty",
+        ),
+        pytest.param(
+            world(secret=secret(secret="x" * 1025)),
+            "False",
+            "InvalidSecret",
+            f"{REF}: key 'secret' of Secret release/psk holds 1025 bytes; a pre-shared secret has at most 1024",
+            id="too big",
+        ),
+        pytest.param(
+            world(nodes=frozenset({"node1"})),
+            "True",
+            "NodeNotFound",
+            "spec.groups: no Node of this Kubernetes cluster is called node2; the other members are programmed; "
+            "correct the name, or let the node join",
+            id="no such node",
+        ),
+        pytest.param(
+            world(rivals=(claim("old", asked="node2:192.168.0.123", created="2026-11-24T10:00:00Z"),)),
+            "False",
+            "AddressConflict",
+            "spec.groups: 192.168.0.123 on node2 is claimed by the older VyosCluster old; remove it from one",
+            id="an older one asks for it",
+        ),
+        pytest.param(
+            world(rivals=(claim("young", asked="node2:192.168.0.123", created="2026-11-24T11:30:00Z"),)),
+            "True",
+            "Accepted",
+            "",
+            id="a younger one asks for it",
+        ),
+        pytest.param(
+            world(rivals=(claim("young", held_="node1:192.168.0.123 node2:192.168.0.123", created="2027"),)),
+            "False",
+            "AddressConflict",
+            "spec.groups: 192.168.0.123 on node1, node2 is held by the VyosCluster young; remove it from one",
+            id="a younger one holds it",
+        ),
+    ],
+)
+def test_accepted(found: World, status: str, reason: str, text: str) -> None:
+    done = plan.plan_for(found)
+    assert conditions(done)["Accepted"] == (status, reason)
+    assert message(done, "Accepted").startswith(text)
+    if status == "False":
+        assert (done.apply, done.delete, done.prune, done.holds) == ((), (), (), None)
+        assert conditions(done)["Programmed"] == ("False", "NotAccepted")
+        assert conditions(done)["Available"] == ("False", "Pending")
+    else:
+        assert names(done.apply) == ["Secret/edge", "ConfigMap/edge.node1", "ConfigMap/edge.node2"]
+        assert conditions(done)["Programmed"] == ("False", "Pending")
+    (event,) = done.events
+    assert (event["reason"], event["type"]) == (reason, "Normal" if reason == "Accepted" else "Warning")
+    assert message(done, "Accepted") in event["note"]
+
+
+def test_an_event_is_about_a_cluster_scoped_object_and_says_it_once() -> None:
+    (event,) = plan.plan_for(world()).events
+    assert event["metadata"]["namespace"] == "default"
+    assert event["regarding"] == {
+        "apiVersion": "cluster.vyos.io/v1alpha1",
+        "kind": "VyosCluster",
+        "name": "edge",
+        "uid": world().cluster["metadata"]["uid"],
+    }
+    assert (event["eventTime"], event["action"]) == ("2026-11-24T12:00:00.000000Z", "Accepted")
+    (again,) = plan.plan_for(world(now=NOW.replace(minute=9))).events
+    assert again["metadata"]["name"] == event["metadata"]["name"]
+    assert plan.plan_for(carried_out(world())).events == ()
+
+
+def test_nothing_is_left_to_do_once_it_is_done() -> None:
+    after = carried_out(world())
+    assert plan.plan_for(after) == Plan(holds=plan.plan_for(after).holds)
+    refused = carried_out(world(secret=None))
+    assert plan.plan_for(refused) == Plan()
+    healthy = carried_out(working())
+    assert plan.plan_for(healthy) == Plan(holds=plan.plan_for(healthy).holds, events=plan.plan_for(healthy).events), (
+        "Events of ownership are told again and again; their names make them one"
+    )
+
+
+def test_a_cluster_that_is_being_deleted_is_left_alone() -> None:
+    body = cluster()
+    body["metadata"]["deletionTimestamp"] = at(1)
+    assert plan.plan_for(world(body)) == Plan()
+
+
+def working(**more: Any) -> World:
+    """A cluster of two that runs well."""
+    return reported(
+        carried_out(world(**more)),
+        said("node1", cluster=("Owner", "node1")),
+        said("node2", cluster=("Standby", "node1")),
+        groups=(owned("node1"),),
+    )
+
+
+def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
+    before = carried_out(working())
+    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), unicast=True)))
+    assert conditions(done) == {
+        "Accepted": ("False", "NotBuilt"),
+        "Programmed": ("False", "NotAccepted"),
+        "Available": ("True", "Available"),
+        "Degraded": ("False", "Healthy"),
+    }
+    assert message(done, "Programmed") == "generation 4 is not accepted (NotBuilt); the members keep generation 3"
+    assert (done.apply, done.delete, done.prune) == ((), (), ())
+    assert done.status is not None
+    assert (done.status["owners"], done.status["members"]) == ("cluster=node1", "2/2")
+
+
+def test_an_edit_writes_all_members_and_clears_up_after_those_that_left() -> None:
+    before = carried_out(
+        reported(
+            carried_out(
+                world(cluster(group("cluster", "node1", "node2", "node3"), group("b", services=("10.0.0.1/8/eth0",))))
+            ),
+            said("node1"),
+            said("node2"),
+            said("node3"),
+            groups=(owned("node1"), owned("node2", "b")),
+        )
+    )
+    done = plan.plan_for(edited(before, cluster()))
+    assert names(done.apply) == ["ConfigMap/edge.node1", "ConfigMap/edge.node2"]
+    assert [(r.kind.name, r.namespace, r.name, r.uid) for r in done.delete] == [
+        ("ConfigMap", "agents", "edge.node3", "edge.node3")
+    ]
+    assert done.prune == ("vyos-cluster-node-node3", "vyos-cluster-group-b")
+    assert {json.loads(b["data"]["config.json"])["generation"] for b in done.apply} == {4}
+
+
+def test_a_config_map_that_only_wears_our_label_is_not_deleted() -> None:
+    foreign = {"metadata": {"name": "notes", "uid": "n", "labels": {"cluster.vyos.io/cluster": "edge"}}, "data": {}}
+    assert plan.plan_for(world(config_maps=(foreign,))).delete == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"data": {"config.json": "{}"}}, id="content"),
+        pytest.param({"data": None}, id="no content"),
+        pytest.param({"metadata": {"name": "edge.node1", "labels": {}}}, id="labels"),
+    ],
+)
+def test_a_damaged_config_map_is_written_anew(damage: dict[str, Any]) -> None:
+    before = carried_out(world())
+    broken = tuple({**b, **damage} if b["metadata"]["name"] == "edge.node1" else b for b in before.config_maps)
+    assert names(plan.plan_for(dataclasses.replace(before, config_maps=broken)).apply) == ["ConfigMap/edge.node1"]
+
+
+def test_what_others_add_to_our_objects_is_no_damage() -> None:
+    before = carried_out(world())
+    added = tuple(
+        {
+            **b,
+            "data": {**b["data"], "notes": "x"},
+            "metadata": {**b["metadata"], "labels": {**b["metadata"]["labels"], "a": "b"}},
+        }
+        for b in before.config_maps
+    )
+    assert plan.plan_for(dataclasses.replace(before, config_maps=added)).apply == ()
+
+
+class TestKeys:
+    def test_another_life_of_the_name_gets_another_key(self) -> None:
+        before = carried_out(world())
+        reborn = dataclasses.replace(before, cluster=cluster(uid="99999999-2222-3333-4444-555555555555"))
+        done = plan.plan_for(reborn)
+        assert conditions(done)["Accepted"] == ("True", "Accepted")
+        assert names(done.apply) == ["Secret/edge", "ConfigMap/edge.node1", "ConfigMap/edge.node2"]
+        for body in done.apply:
+            assert [o["uid"] for o in body["metadata"]["ownerReferences"]] == ["99999999-2222-3333-4444-555555555555"]
+        assert done.apply[0]["data"] != (before.key_secret or {})["data"]
+
+    def test_the_old_life_says_nothing_about_the_new_one(self) -> None:
+        before = carried_out(world())
+        reborn = dataclasses.replace(before, cluster=cluster(uid="9"), secret=None)
+        assert message(plan.plan_for(reborn), "Programmed").endswith("nothing runs yet")
+
+    def test_a_changed_secret_keeps_the_running_key(self) -> None:
+        before = carried_out(working())
+        done = plan.plan_for(dataclasses.replace(before, secret=secret(secret="another")))
+        assert conditions(done)["Accepted"] == ("False", "SecretChanged")
+        assert message(done, "Accepted") == (
+            "spec.preSharedSecret: it is not the secret that the members use (key Secret agents/edge); rotation comes "
+            "with a later release: put the old secret back, or delete the VyosCluster and create it again"
+        )
+        assert done.apply == ()
+        assert conditions(done)["Available"] == ("True", "Available")
+
+    @pytest.mark.parametrize("data", [None, {}, {"keys.json": "!"}, {"keys.json": base64.b64encode(b"{").decode()}])
+    def test_a_torn_key_secret_is_written_anew(self, data: dict[str, str] | None) -> None:
+        before = carried_out(world())
+        assert before.key_secret is not None
+        done = plan.plan_for(dataclasses.replace(before, key_secret={**before.key_secret, "data": data}))
+        assert done.apply == (plan.plan_for(world()).apply[0],)
+
+    def test_the_secret_is_in_nothing_but_the_key_secret_and_not_even_there(self) -> None:
+        done = plan.plan_for(world())
+        assert SECRET not in repr(done)
+        assert base64.b64encode(SECRET.encode()).decode() not in repr(done)
+
+
+class TestOwnership:
+    @pytest.mark.parametrize(
+        ("entry", "former", "reason", "kind", "note"),
+        [
+            (
+                owned("node2"),
+                {"cluster": "node1"},
+                "Takeover",
+                "Warning",
+                "node2 took group cluster (epoch 7): node1 is dead",
+            ),
+            (owned("node2"), {}, "Takeover", "Warning", "node2 took group cluster (epoch 7): its former owner is dead"),
+            (
+                owned("node2", reason="PeerLeft"),
+                {"cluster": "node1"},
+                "Takeover",
+                "Normal",
+                "node2 took group cluster (epoch 7): node1 has left",
+            ),
+            (
+                owned("node2", reason="PeerReleased"),
+                {"cluster": "node2"},
+                "Takeover",
+                "Normal",
+                "node2 took group cluster (epoch 7): its former owner has let it go",
+            ),
+            (
+                owned("node1", reason="FirstClaim", epoch=1),
+                {},
+                "FirstClaim",
+                "Normal",
+                "node1 took group cluster (epoch 1): it had no owner",
+            ),
+            (
+                owned("node1", reason="Failback"),
+                {"cluster": "node2"},
+                "Failback",
+                "Normal",
+                "node1 took group cluster (epoch 7) back from node2",
+            ),
+            (
+                owned("node1", reason="Handover"),
+                {"cluster": "node2"},
+                "Handover",
+                "Normal",
+                "node1 took group cluster (epoch 7) from node2",
+            ),
+            (
+                owned("node1", reason="Settled"),
+                {"cluster": "node2"},
+                "Settlement",
+                "Normal",
+                "node1 took group cluster (epoch 7): it goes on, node2 has let it go",
+            ),
+            (owned("node1", reason="FromAFuture"), {}, "FromAFuture", "Normal", "node1 took group cluster (epoch 7)"),
+        ],
+    )
+    def test_a_move_is_told(self, entry: Any, former: dict[str, str], reason: str, kind: str, note: str) -> None:
+        found = reported(carried_out(world()), said("node1"), groups=(entry,), former=former)
+        (event,) = plan.plan_for(found).events
+        assert (event["reason"], event["type"], event["note"]) == (reason, kind, note)
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            pytest.param(owned("node1", reason="EpochRaised"), id="nothing moved"),
+            pytest.param(owned("node1", reason="Adopted"), id="adopted"),
+            pytest.param(owned("node1", seconds=601), id="history"),
+            pytest.param({"name": "cluster", "owner": "node1", "epoch": 1}, id="no reason and no time"),
+            pytest.param(owned("node1", "unknown"), id="a group that is not ours"),
+        ],
+    )
+    def test_what_is_no_news_is_not(self, entry: Any) -> None:
+        assert plan.plan_for(reported(carried_out(world()), said("node1"), groups=(entry,))).events == ()
+
+    def test_each_epoch_is_told_once(self) -> None:
+        one, again, next_ = (
+            plan.plan_for(reported(carried_out(world()), groups=(entry,))).events[0]["metadata"]["name"]
+            for entry in (owned("node2", seconds=60), owned("node2", seconds=61), owned("node2", epoch=8))
+        )
+        assert one == again
+        assert one != next_
+
+
+def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
+    first = carried_out(world())
+    later = dataclasses.replace(
+        working(), cluster={**working().cluster, "metadata": first.cluster["metadata"]}, now=NOW.replace(hour=13)
+    )
+    times = {c["type"]: c["lastTransitionTime"] for c in (plan.plan_for(later).status or {})["conditions"]}
+    assert times == {
+        "Accepted": "2026-11-24T12:00:00Z",
+        "Programmed": "2026-11-24T13:00:00Z",
+        "Available": "2026-11-24T13:00:00Z",
+        "Degraded": "2026-11-24T13:00:00Z",
+    }
+
+
+def test_a_status_that_cannot_be_read_is_built_anew() -> None:
+    body = cluster()
+    body["status"] = {"nodes": "?", "conditions": []}
+    assert conditions(plan.plan_for(world(body)))["Accepted"] == ("True", "Accepted")
