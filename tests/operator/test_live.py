@@ -255,6 +255,17 @@ def test_children_are_repaired(api: Api, running: Operator, make: Make) -> None:
     until(lambda: (api.config_map("edge", "node2") or {})["metadata"].get("labels"), "the labels to be mended")
 
 
+def test_one_refusal_does_not_keep_the_rest_from_being_done(api: Api, running: Operator, make: Make) -> None:
+    path = f"/api/v1/namespaces/{harness.AGENT_NS}/secrets/edge"
+    api.apply(path, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "edge"}, "type": "Opaque"})
+    make("edge")
+    api.says("edge", "Programmed", "False", "Pending")
+    until(lambda: api.config_map("edge", "node2"), "the ConfigMaps")
+    until(lambda: running.logged("apply of Secret op-agents/edge: 422 Invalid (type)"), "the refusal to be logged")
+    api.request("DELETE", path)
+    until(lambda: (api.key_secret("edge") or {}).get("type") == "cluster.vyos.io/heartbeat-key", "the key")
+
+
 def test_deleted_and_created_again_it_has_a_new_life(api: Api, running: Operator, make: Make) -> None:
     make("edge")
     until(lambda: api.config_map("edge", "node2") and api.key_secret("edge"), "the children")

@@ -134,6 +134,15 @@ def test_nodes_wake_their_clusters_when_they_come_and_go_and_not_at_every_heartb
     assert news(marked) == {"edge"}
     store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "2"}})
     assert news(marked) == set()
+    silent = {"conditions": [{"type": "MemoryPressure", "status": "Unknown"}, {"type": "Ready", "status": "Unknown"}]}
+    store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "3"}, "status": silent})
+    assert news(marked) == {"edge"}
+    world = store.world("edge", NOW)
+    assert world is not None
+    assert (world.nodes, world.lost) == ({"node1"}, {"node1"})
+    ready = {"conditions": [{"type": "Ready", "status": "False"}]}
+    store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "4"}, "status": ready})
+    assert news(marked) == {"edge"}
     store.drop(kinds.NODES, None, "node1", "n")
     assert news(marked) == {"edge"}
 

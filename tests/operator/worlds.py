@@ -56,6 +56,7 @@ def world(body: Json | None = None, **more: Any) -> World:
         instance="op-0",
         cluster=body or cluster(),
         nodes=frozenset({"node1", "node2", "node3"}),
+        lost=frozenset(),
         secret=secret(secret=SECRET),
         config_maps=(),
         key_secret=None,

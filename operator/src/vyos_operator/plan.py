@@ -43,7 +43,13 @@ def plan_for(world: World) -> Plan:
     state = health.assess(running, known) if running else None
     now = status.timestamp(world.now)
     fields = status.fields(
-        generation=meta.get("generation", 0), verdict=verdict, running=running, health=state, status=known, now=now
+        generation=meta.get("generation", 0),
+        verdict=verdict,
+        running=running,
+        health=state,
+        lost=world.lost,
+        status=known,
+        now=now,
     )
     return Plan(
         apply=_to_apply(world, verdict),

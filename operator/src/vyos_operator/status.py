@@ -39,13 +39,23 @@ class Said:
 
 
 def fields(
-    *, generation: int, verdict: Verdict, running: NodeConfig | None, health: Health | None, status: Status, now: str
+    *,
+    generation: int,
+    verdict: Verdict,
+    running: NodeConfig | None,
+    health: Health | None,
+    lost: frozenset[str],
+    status: Status,
+    now: str,
 ) -> dict[str, Any]:
-    """The operator's whole part of the status. `running` is what the agents are told to run, `health` how it does."""
+    """The operator's whole part of the status.
+
+    `running` is what the agents are told to run, `health` how it does, `lost` the Nodes whose kubelet is silent.
+    """
     said = [
         accepted(generation, verdict),
         programmed(generation, verdict, running, health, status),
-        available(running, health),
+        available(running, health, lost),
         degraded(health),
     ]
     before = {c.type: c for c in status.conditions}
@@ -112,15 +122,16 @@ def programmed(
     return Said(ConditionType.PROGRAMMED, "True", ProgrammedReason.PROGRAMMED, message)
 
 
-def available(running: NodeConfig | None, health: Health | None) -> Said:
+def available(running: NodeConfig | None, health: Health | None, lost: frozenset[str]) -> Said:
     """Available: has every group exactly one owner, seen by every living member?"""
     kind, reasons = ConditionType.AVAILABLE, AvailableReason
     if running is None or health is None:
         return Said(kind, "False", reasons.PENDING, "nothing runs yet")
     if len(health.silent) == len(health.members):
         return Said(kind, "False", reasons.PENDING, "no member has reported yet")
-    if not health.living:
-        return Said(kind, "False", reasons.NO_MEMBER, "no member's agent is alive")
+    if set(health.members) <= lost:  # nobody is left who could report the death of the last one
+        message = "no member is heard: all their Nodes are silent, and the last reports may be outdated"
+        return Said(kind, "Unknown", reasons.NO_MEMBER, message)
     if health.split:
         return Said(kind, "False", reasons.SPLIT_BRAIN, _split(health))
     if health.ownerless:

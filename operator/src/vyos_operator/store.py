@@ -102,6 +102,7 @@ class Store:
             instance=settings.instance,
             cluster=body,
             nodes=frozenset(node for _, node in self._objects[kinds.NODES]),
+            lost=frozenset(node for (_, node), body in self._objects[kinds.NODES].items() if body["lost"]),
             secret=secrets.get((settings.operator_namespace, reference)) if reference else None,
             config_maps=tuple(self._children.get(name, {}).values()),
             key_secret=secrets.get((settings.agent_namespace, names.key_secret(name))),
@@ -116,7 +117,7 @@ class Store:
         if kind is kinds.CLUSTERS:
             self._cluster_changed(name, after)
         elif kind is kinds.NODES:
-            if before is None or after is None:
+            if before is None or after is None or before["lost"] != after["lost"]:
                 self._mark_all(n for n, known in self._known.items() if name in known.members)
         elif kind is kinds.CONFIG_MAPS:
             if namespace == self._settings.agent_namespace:
@@ -195,7 +196,13 @@ def _older(body: Body, known: Body) -> bool:
 def _trimmed(kind: Kind, body: Body) -> Body:
     """The body without what nobody asks for and what would fill the memory."""
     meta = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {"metadata": meta} if kind is kinds.NODES else {**body, "metadata": meta}
+    return {"metadata": meta, "lost": _lost(body)} if kind is kinds.NODES else {**body, "metadata": meta}
+
+
+def _lost(node: Body) -> bool:
+    """Whether the Node's kubelet is silent: the node controller then says Unknown; False is said by the kubelet itself."""
+    found = (node.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "Unknown" for c in found)
 
 
 def _label(body: Body | None) -> str | None:

@@ -29,6 +29,8 @@ class World:
     cluster: Body
     nodes: frozenset[str]
     """The names of all Nodes."""
+    lost: frozenset[str]
+    """Those of them whose kubelet is silent."""
     secret: Body | None
     """The Secret that secretKeyRef names, if it exists."""
     config_maps: tuple[Body, ...]
