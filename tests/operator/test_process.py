@@ -168,6 +168,35 @@ def test_an_api_server_that_is_away_is_waited_for(
         assert operator.health()[0] == 200
 
 
+def test_rights_that_are_missing_are_said_and_waited_for(api: Api, make: Make, tmp_path: Path) -> None:
+    poor = f"system:serviceaccount:{harness.OPERATOR_NS}:poor"
+    binding = ["-n", harness.OPERATOR_NS, "--role", harness.ACCOUNT, f"--serviceaccount={harness.OPERATOR_NS}:poor"]
+    kubectl = api.server.kubectl
+    kubectl("create", "serviceaccount", "poor", "-n", harness.OPERATOR_NS)
+    try:
+        kubectl("create", "clusterrolebinding", "op-poor", f"--clusterrole={harness.ACCOUNT}", f"--user={poor}")
+        kubectl("create", "rolebinding", "poor", *binding)
+        token = kubectl("create", "token", "poor", "-n", harness.OPERATOR_NS).strip()
+        with harness.operator(api.server.kubeconfig_with_token(token), tmp_path) as operator:
+            said = f"waiting for the watch of configmaps in {harness.AGENT_NS}: "
+            until(
+                lambda: operator.logged(f"{said}list of configmaps in {harness.AGENT_NS}: 403 Forbidden"), "the words"
+            )
+            assert operator.health()[0] == 200
+            make("edge")
+            kubectl("create", "rolebinding", "poor", "-n", harness.AGENT_NS, *binding[2:])
+            kubectl(
+                "create", "rolebinding", "poor-events", "-n", "default", f"--role={harness.ACCOUNT}-events", binding[-1]
+            )
+            api.says("edge", "Accepted", "True", "Accepted")
+    finally:
+        kubectl("delete", "clusterrolebinding", "op-poor")
+        for namespace in (harness.OPERATOR_NS, harness.AGENT_NS):
+            kubectl("delete", "rolebinding", "poor", "-n", namespace, "--ignore-not-found")
+        kubectl("delete", "rolebinding", "poor-events", "-n", "default", "--ignore-not-found")
+        kubectl("delete", "serviceaccount", "poor", "-n", harness.OPERATOR_NS)
+
+
 def test_it_waits_for_the_crd(run_operator: Run, tmp_path: Path) -> None:
     with run_apiserver() as server:
         server.kubectl("apply", "-f", "-", stdin=harness.RBAC)
@@ -225,6 +254,69 @@ pwd.getpwuid = getpwuid
 runpy.run_module("vyos_operator", run_name="__main__")
 """
 """A container's user 65532 has no entry in /etc/passwd, and USER is not set."""
+
+
+def test_no_way_to_log_in_and_no_port_are_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "OPERATOR_NAMESPACE": "a",
+        "AGENT_NAMESPACE": "b",
+        "LIVENESS_PORT": str(port),
+    }
+
+    def ends(**more: str) -> str:
+        command = [sys.executable, "-m", "vyos_operator"]
+        found = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False, timeout=30)
+        assert found.returncode == 1
+        return found.stderr
+
+    assert "vyos-cluster-operator: neither a pod's ServiceAccount nor a kubeconfig to log in with: " in ends()
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        number = taken.getsockname()[1]
+        text = ends(LIVENESS_PORT=str(number))
+    assert text.startswith(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {number}: ")
+
+
+NOBODY = """
+import pwd, runpy
+def getpwuid(uid):
+    raise KeyError("getpwuid(): uid not found")
+pwd.getpwuid = getpwuid
+runpy.run_module("vyos_operator", run_name="__main__")
+"""
+"""A container's user 65532 has no entry in /etc/passwd, and USER is not set."""
+
+
+def test_no_way_to_log_in_and_no_port_are_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "OPERATOR_NAMESPACE": "a",
+        "AGENT_NAMESPACE": "b",
+        "LIVENESS_PORT": str(port),
+    }
+
+    def ends(**more: str) -> str:
+        command = [sys.executable, "-m", "vyos_operator"]
+        found = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False, timeout=30)
+        assert found.returncode == 1
+        return found.stderr
+
+    assert "vyos-cluster-operator: neither a pod's ServiceAccount nor a kubeconfig to log in with: " in ends()
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        text = ends(LIVENESS_PORT=str(taken.getsockname()[1]))
+    assert text.startswith(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {taken_port(text)}: ")
+
+
+def taken_port(text: str) -> str:
+    found = re.search(r"listen on (\d+)", text)
+    assert found, text
+    return found[1]
 
 
 def test_it_needs_no_user_name(account: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import kopf
 from kubernetes.aio import client
+from kubernetes.aio.config import ConfigException
 
 from vyos_api import __version__
 from vyos_operator import cluster, handlers, kinds, logs, plan, settings
@@ -49,8 +50,14 @@ async def run(found: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     liveness = Liveness()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(liveness.served(found.liveness_port))
-        api = Cluster(client.ApiClient(await cluster.configuration()))
+        try:
+            await stack.enter_async_context(liveness.served(found.liveness_port))
+        except OSError as error:
+            sys.exit(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {found.liveness_port}: {error.strerror}")
+        try:
+            api = Cluster(client.ApiClient(await cluster.configuration()))
+        except ConfigException as error:
+            sys.exit(f"vyos-cluster-operator: neither a pod's ServiceAccount nor a kubeconfig to log in with: {error}")
         stack.push_async_callback(api.close)
         logger.info("vyos-cluster-operator %s: agents in namespace %s", __version__, found.agent_namespace)
         if await _unless_stopped(_wait_for_crd(api)):
@@ -64,6 +71,7 @@ async def _operate(found: Settings, api: Cluster, liveness: Liveness) -> None:
     watches = kinds.watches(found)
     watchdog = Watchdog(api, store, liveness, [w for each in watches.values() for w in each], every_s=found.audit_s)
     stop = asyncio.Event()
+    _on_signal(stop.set)
     ready = {namespace: asyncio.Event() for namespace in watches}
 
     async def work() -> None:

@@ -1,6 +1,9 @@
 """Which addresses of which nodes a cluster asks for or holds, and who goes first when two want one. Pure.
 
-Two clusters that hold one address on one node would add, renew and remove it against each other.
+Two clusters that hold one address on one node would add, renew and remove it against each other. Of two that ask, the
+older one gets it; but whoever holds it already keeps it. Were age alone to decide, an older resource that is edited to
+name a younger one's address would take it from running agents, who hold on to it (what is refused keeps running), and
+both would hold it.
 """
 
 from __future__ import annotations

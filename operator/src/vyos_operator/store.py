@@ -200,7 +200,7 @@ def _trimmed(kind: Kind, body: Body) -> Body:
 
 
 def _lost(node: Body) -> bool:
-    """Whether the Node's kubelet is silent: the node controller then says Unknown; False is said by the kubelet itself."""
+    """Whether the Node's kubelet is silent: then the node controller says Unknown (False is the kubelet's own word)."""
     found = (node.get("status") or {}).get("conditions") or ()
     return any(c.get("type") == "Ready" and c.get("status") == "Unknown" for c in found)
 
