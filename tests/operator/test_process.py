@@ -280,45 +280,6 @@ def test_no_way_to_log_in_and_no_port_are_said_in_one_line(tmp_path: Path) -> No
     assert text.startswith(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {number}: ")
 
 
-NOBODY = """
-import pwd, runpy
-def getpwuid(uid):
-    raise KeyError("getpwuid(): uid not found")
-pwd.getpwuid = getpwuid
-runpy.run_module("vyos_operator", run_name="__main__")
-"""
-"""A container's user 65532 has no entry in /etc/passwd, and USER is not set."""
-
-
-def test_no_way_to_log_in_and_no_port_are_said_in_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "OPERATOR_NAMESPACE": "a",
-        "AGENT_NAMESPACE": "b",
-        "LIVENESS_PORT": str(port),
-    }
-
-    def ends(**more: str) -> str:
-        command = [sys.executable, "-m", "vyos_operator"]
-        found = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False, timeout=30)
-        assert found.returncode == 1
-        return found.stderr
-
-    assert "vyos-cluster-operator: neither a pod's ServiceAccount nor a kubeconfig to log in with: " in ends()
-    with socket.create_server(("0.0.0.0", 0)) as taken:
-        text = ends(LIVENESS_PORT=str(taken.getsockname()[1]))
-    assert text.startswith(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {taken_port(text)}: ")
-
-
-def taken_port(text: str) -> str:
-    found = re.search(r"listen on (\d+)", text)
-    assert found, text
-    return found[1]
-
-
 def test_it_needs_no_user_name(account: Path, tmp_path: Path) -> None:
     with harness.operator(account, tmp_path, program=("-c", NOBODY), LOG_FORMAT="json") as operator:
         until(lambda: operator.logged("all watches have shown everything"), "the operator to be at work")
