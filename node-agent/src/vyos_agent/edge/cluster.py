@@ -96,21 +96,18 @@ class Cluster:
     async def update(self, item: Item) -> None:
         """A new configuration, or only new epochs, of the same cluster."""
         before, self.item = self.item, item
-        core = item.core
         if item.epochs:
             self._turn(Hinted(item.epochs))
-        if core == before.core and item.endpoint == before.endpoint:
+        if item.core == before.core and item.endpoint == before.endpoint:
             return
-        if item.endpoint != before.endpoint:
-            self._mute()
-            self._multicast.close()
-            self._multicast = Multicast(item.endpoint)
-        await self._open_sockets()
+        await self._open_sockets()  # before the core speaks on them, and the old ones are closed after
         self._failed = {}
-        self._tools.keeper.rescope(self._slot, _scope(core))
+        self._tools.keeper.rescope(self._slot, _scope(item.core))
         events = [LinkChanged(name, self._is_up(name)) for name in self.interfaces]
-        self._turn(*events, Configured(core))
-        logger.info("%s: generation %d is in force", item.config.cluster, core.generation)
+        self._turn(*events, Configured(item.core))
+        for name in set(self._multicast.interfaces) - set(item.core.interfaces):
+            self._drop(name)
+        logger.info("%s: generation %d is in force", item.config.cluster, item.core.generation)
 
     async def stop(self) -> None:
         """Release everything, say so, and end. Bounded."""
@@ -129,13 +126,11 @@ class Cluster:
             self._runner.end()
             self._tools.keeper.close(self._slot)
             self._runner = None
+        await asyncio.gather(*self._tasks)
         if self._retry is not None:
             self._retry.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._mute()
-        self._multicast.close()
+        for interface in self._multicast.interfaces:
+            self._drop(interface)
         self._lock.close()
 
     # -- what others ask and tell
@@ -177,11 +172,15 @@ class Cluster:
     def _listen(self, interface: str) -> None:
         self._loop.add_reader(self._multicast.fileno(interface), self._turn)
 
-    def _mute(self, *names: str) -> None:
-        for interface in names or self._multicast.interfaces:
-            fd = self._multicast.fileno(interface)
-            if fd >= 0:
-                self._loop.remove_reader(fd)
+    def _mute(self, interface: str) -> None:
+        fd = self._multicast.fileno(interface)
+        if fd >= 0:
+            self._loop.remove_reader(fd)
+
+    def _drop(self, interface: str) -> None:
+        self._mute(interface)
+        self._multicast.detach(interface)
+        self._unopened.pop(interface, None)
 
     def _open_later(self) -> None:
         self._retry = None
@@ -192,21 +191,29 @@ class Cluster:
     async def _open_sockets(self) -> None:
         """One socket for each heartbeat interface that is there, bound to what it is now."""
         async with self._opening:
-            wanted = self.item.config.interfaces
-            for name in set(self._multicast.interfaces) - set(wanted):
-                self._drop(name)
-            for name in wanted:
+            there = [name for name in self.item.core.interfaces if self._tools.links.get(name) is not None]
+            self._unopened = {name: text for name, text in self._unopened.items() if name in there}
+            old = self._multicast
+            new = old if old.endpoint == self.item.endpoint else Multicast(self.item.endpoint)
+            for name in self.item.core.interfaces:
                 link = self._tools.links.get(name)
-                if self._multicast.index(name) == (link.index if link else None):
+                if new.index(name) == (link.index if link else None):
                     continue
-                self._drop(name)
+                if new is old:
+                    self._drop(name)
                 if link is not None:
-                    await self._open(name, link)
-            if self._unopened.keys() & set(wanted) and self._retry is None:
+                    await self._open(new, name, link)
+            if new is not old:
+                for name in old.interfaces:
+                    self._drop(name)
+                self._multicast = new
+                for name in new.interfaces:
+                    self._listen(name)
+            if self._unopened and self._retry is None:
                 self._retry = self._loop.call_later(RETRY_S, self._open_later)
 
-    async def _open(self, name: str, link: Link) -> None:
-        endpoint, multicast = self.item.endpoint, self._multicast
+    async def _open(self, multicast: Multicast, name: str, link: Link) -> None:
+        endpoint = multicast.endpoint
         opening = functools.partial(open_socket, endpoint, self.item.core.cluster_id, link.index)
         try:
             sock = await self._tools.links.run(opening)
@@ -214,11 +221,8 @@ class Cluster:
             self._cannot_open(name, error)
             return
         self._unopened.pop(name, None)
-        if multicast is not self._multicast:
-            sock.close()
-            return
         multicast.attach(name, link.index, sock)
-        if self._runner is not None:
+        if self._runner is not None and multicast is self._multicast:
             self._listen(name)
         logger.info("%s: heartbeats on %s (%s port %d)", self.item.config.cluster, name, endpoint.group, endpoint.port)
 
@@ -229,11 +233,6 @@ class Cluster:
         if self._unopened.get(name) != text:
             self._unopened[name] = text
             logger.warning("%s: no heartbeats on %s: %s; trying again", self.item.config.cluster, name, text)
-
-    def _drop(self, name: str) -> None:
-        self._mute(name)
-        self._multicast.detach(name)
-        self._unopened.pop(name, None)
 
     # -- ports of the runner
 

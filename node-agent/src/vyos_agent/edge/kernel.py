@@ -117,7 +117,13 @@ class Kernel:
     def addresses(self, index: int = 0) -> list[Entry]:
         """The addresses of one interface, 0 for all of them. Raises OSError."""
         request = Message(RTM_GETADDR, 0, IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, index))
-        entries = [entry for body in self._netlink.dump(request) if (entry := _entry(body)) is not None]
+        try:
+            bodies = self._netlink.dump(request)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return []
+            raise
+        entries = [entry for body in bodies if (entry := _entry(body)) is not None]
         return [entry for entry in entries if index in (0, entry.index)]
 
     def is_local(self, address: str) -> bool:

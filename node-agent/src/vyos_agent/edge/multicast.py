@@ -32,11 +32,12 @@ RECEIVE_BUFFER = 512 * 1024
 STEP_NS = 5 * NS_PER_MS
 """The wall clock was set when it moved so much against the monotonic one; less is the time between two readings."""
 STAMP = struct.Struct("=qq")
+"""struct __kernel_timespec, the same on every architecture since Linux 5.1."""
 SPACE = socket.CMSG_SPACE(STAMP.size)
 
 SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
-SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
+SO_TIMESTAMPNS_NEW = 64
 SO_BINDTOIFINDEX = 62
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
 """asm-generic/socket.h, linux/in.h, linux/in6.h: what Python's socket module has no name for."""
@@ -55,7 +56,7 @@ def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.soc
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, index)
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS_NEW, 1)
         _attach(sock, _filter(cluster_id))
         (_bind_v4 if v4 else _bind_v6)(sock, endpoint, index)
     except OSError:
@@ -99,11 +100,6 @@ class Multicast:
     def interfaces(self) -> tuple[str, ...]:
         """Those with an open socket."""
         return tuple(self._sockets)
-
-    def close(self) -> None:
-        """Close all."""
-        for interface in self.interfaces:
-            self.detach(interface)
 
     def send(self, datagrams: Mapping[str, Sequence[bytes]]) -> bool:
         """Multicast a frame's parts on each interface; whether one of them took them all."""
@@ -153,11 +149,8 @@ def _received(interface: str, sock: socket.socket) -> Iterator[tuple[str, bytes,
             data, control, _, _ = sock.recvmsg(wire.FRAME_MAX + 1, SPACE)
         except OSError:
             return  # empty, or the interface is going away: the next link event tells
-        stamp_ns = next(
-            (s * 1_000_000_000 + ns for level, _, value in control for s, ns in [STAMP.unpack_from(value)]),
-            time.time_ns(),
-        )
-        yield interface, data, stamp_ns
+        seconds, nanoseconds = STAMP.unpack_from(control[0][2]) if control else (0, time.time_ns())
+        yield interface, data, seconds * 1_000_000_000 + nanoseconds
 
 
 def _fairly(sources: list[Iterator[tuple[str, bytes, int]]]) -> Iterator[tuple[str, bytes, int]]:

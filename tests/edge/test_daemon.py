@@ -1,0 +1,300 @@
+"""The set of clusters in one process: levels, refusals, second tries, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import values
+from edge.netns import ip, veth
+from edge.waiting import until
+from vyos_agent.core.node import Node
+from vyos_agent.edge import orders
+from vyos_agent.edge.control import ControlError
+from vyos_agent.edge.daemon import Daemon
+from vyos_agent.edge.requests import handlers
+from vyos_agent.edge.state import State
+
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
+
+SECOND_UID = "11111111-2222-3333-4444-555555555555"
+ALONE = {"keepalive_ms": 50, "dead_ms": 300, "init_dead_ms": 300}
+"""A member that waits for nobody for long."""
+
+
+def first(**changes: Any) -> dict[str, Any]:
+    return values.order(values.config("r1", **{**ALONE, **changes}))
+
+
+def second(address: str = "192.168.0.200/24/eth0", **changes: Any) -> dict[str, Any]:
+    config = values.config("r1", values.group("g2", address), cluster="second", uid=SECOND_UID, **ALONE)
+    return values.order(dataclasses.replace(config, **changes))
+
+
+class Desk:
+    """A daemon, asked through the handlers of its control socket."""
+
+    def __init__(self, directory: Path) -> None:
+        self.daemon = Daemon("r1", State(directory))
+        self.handlers = handlers(self.daemon, file=None)
+
+    async def configure(self, *entries: Any) -> list[str]:
+        answer = await self.handlers["configure"]({"clusters": list(entries)})
+        return [f"{r['cluster']}@{r['generation']}: {r['message']}" for r in answer["refused"]]
+
+    async def report(self, **fields: Any) -> dict[str, Any]:
+        report: dict[str, Any] = (await self.handlers["report"](fields))["report"]
+        return report
+
+    async def clusters(self) -> dict[str, Any]:
+        return {c["cluster"]: c for c in (await self.report())["clusters"]}
+
+    async def owns(self, *names: str) -> None:
+        """Wait until it owns every group of these clusters, addresses included."""
+        async with asyncio.timeout(10):
+            revision = None
+            while True:
+                report = await self.report(after=revision, timeoutMs=5000)
+                revision = report["revision"]
+                found = {c["cluster"]: c["groups"] for c in report["clusters"]}
+                if all(g["state"] == "Owner" and g["addresses"] for n in names for g in found.get(n, [{"state": ""}])):
+                    return
+
+
+@contextlib.asynccontextmanager
+async def at_work(directory: Path) -> AsyncIterator[Desk]:
+    desk = Desk(directory)
+    desk.daemon.start()
+    try:
+        yield desk
+    finally:
+        await desk.daemon.stop()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, own_netns: None) -> AsyncIterator[Desk]:
+    ip("addr", "add", "192.168.0.11/24", "dev", "eth0")
+    async with at_work(tmp_path) as desk:
+        yield desk
+    assert "123" not in shown(), "what leaves takes its addresses along"
+
+
+def shown() -> str:
+    return ip("-o", "addr", "show")
+
+
+async def test_a_set_of_clusters_is_a_level(desk: Desk) -> None:
+    assert await desk.configure(first(), second()) == []
+    await desk.owns("edge", "second")
+    assert "192.168.0.123/32" in shown()
+    assert "192.168.0.200/32" in shown()
+    instance = desk.daemon._clusters
+    before = dict(instance)
+    assert await desk.configure(second(), first()) == []
+    assert dict(instance) == before, "what is the same is left alone"
+    assert await desk.configure(second()) == []
+    assert list(await desk.clusters()) == ["second"]
+    assert "192.168.0.123" not in shown()
+    assert "192.168.0.200/32" in shown()
+
+
+async def test_a_live_edit_keeps_what_it_does_not_concern(desk: Desk) -> None:
+    await desk.configure(first())
+    await desk.owns("edge")
+    node = next(iter(desk.daemon._clusters.values()))._runner.node  # type: ignore[union-attr]
+    more = values.group("cluster", "192.168.0.123/24/eth0", "192.168.0.124/24/eth0")
+    await desk.configure(values.order(values.config("r1", more, generation=2, **ALONE)))
+    await until(lambda: "192.168.0.124/32" in shown())
+    assert "192.168.0.123/32" in shown()
+    fewer = values.group("cluster", "192.168.0.124/24/eth0")
+    await desk.configure(values.order(values.config("r1", fewer, generation=3, **ALONE)))
+    await until(lambda: "192.168.0.123/32" not in shown())
+    assert "192.168.0.124/32" in shown()
+    assert next(iter(desk.daemon._clusters.values()))._runner.node is node  # type: ignore[union-attr]
+    assert (await desk.clusters())["edge"]["generation"] == 3
+
+
+async def test_other_sockets_without_another_life(desk: Desk) -> None:
+    veth("eth1", "peer1")
+    await desk.configure(first())
+    cluster = next(iter(desk.daemon._clusters.values()))
+    assert cluster._multicast.interfaces == ("eth0",)
+    await desk.configure(first(interfaces=("eth1", "eth0"), generation=2))
+    assert set(cluster._multicast.interfaces) == {"eth0", "eth1"}
+    await desk.configure(first(interfaces=("eth1",), mcast_group="239.1.1.1", port=5405, generation=3))
+    assert cluster._multicast.interfaces == ("eth1",)
+    assert cluster._multicast.endpoint.port == 5405
+    await desk.owns("edge")
+    assert cluster._multicast.errors == {}, "no frame was lost to a socket that was not there yet"
+
+
+async def test_a_refused_item_leaves_its_cluster_as_it_runs(desk: Desk) -> None:
+    await desk.configure(first(), second())
+    await desk.owns("edge", "second")
+    bad = values.order(values.config("r1", values.group(units=("ssh.service",)), generation=2))
+    message = "groups[0].units: comes with a later release; remove it"
+    assert await desk.configure(bad, second()) == [f"edge@2: {message}"]
+    assert "192.168.0.123/32" in shown()
+    report = await desk.report()
+    assert report["refused"] == [{"cluster": "edge", "generation": 2, "message": message}]
+    assert [c["generation"] for c in report["clusters"]] == [1, 1]
+    assert await desk.configure({"config": "torn"}, second()) == ["@0: the file: must be an object"]
+    assert list(await desk.clusters()) == ["edge", "second"], "it may be any cluster's: nothing is stopped"
+    assert await desk.configure(first(generation=2)) == []
+    assert (await desk.report())["refused"] == []
+
+
+async def test_an_address_that_a_cluster_holds_on_to(desk: Desk) -> None:
+    await desk.configure(first())
+    bad = values.order(values.config("r2"))
+    (other, taken) = await desk.configure(bad, second("192.168.0.123/24/eth0"))
+    assert other.startswith("edge@1: node: this is for 'r2'")
+    assert taken == "second@1: groups[0].addresses[0]: 192.168.0.123 belongs to cluster edge here; remove one"
+
+
+async def test_one_agent_per_cluster(desk: Desk) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(f"\0vyos-cluster/{values.UID}")
+        (refused,) = await desk.configure(first(), second())
+        assert refused == "edge@1: another heartbeat daemon in this network namespace serves this cluster; stop it"
+        assert list(await desk.clusters()) == ["second"]
+    await desk.owns("edge")
+    assert (await desk.report())["refused"] == [], "it was tried again when the other one had gone"
+
+
+async def test_a_fault_of_ours_begins_the_cluster_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.configure(first(), second())
+    await desk.owns("edge", "second")
+    cluster = desk.daemon._clusters[orders.read([first()], "r1").items[0].core.cluster_id]
+
+    def broken(*_: object) -> tuple[()]:
+        raise ZeroDivisionError
+
+    node = cluster._runner.node  # type: ignore[union-attr]
+    monkeypatch.setattr(node, "step", broken)
+    await until(lambda: desk.daemon._refused)
+    assert "failed while serving it" in (await desk.report())["refused"][0]["message"]
+    await desk.owns("edge")
+    assert (await desk.report())["refused"] == []
+    assert next(iter(desk.daemon._clusters.values()))._runner is not None
+    assert isinstance(node, Node)
+
+
+async def test_what_was_accepted_runs_again_without_being_told(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as desk:
+        await desk.configure(first(), second())
+        await desk.owns("edge", "second")
+        epoch = (await desk.clusters())["edge"]["groups"][0]["epoch"]
+        await desk.configure(first())
+    async with at_work(tmp_path) as again:
+        await again.daemon.resume()
+        assert list(await again.clusters()) == ["edge"]
+        await again.owns("edge")
+        assert (await again.clusters())["edge"]["groups"][0]["epoch"] > epoch
+
+
+async def test_a_state_directory_of_another_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = State(tmp_path)
+    state.start()
+    item = values.item("r2")
+    state.save(item.core.cluster_id, item.config, item.keys)
+    state.stop()
+    async with at_work(tmp_path) as desk:
+        await desk.daemon.resume()
+        assert await desk.clusters() == {}
+    assert "this is for 'r2', and this node is 'r1'" in caplog.text
+
+
+async def test_epochs_known_elsewhere(desk: Desk) -> None:
+    await desk.configure({**first(), "epochs": {"cluster": 41}})
+    await desk.owns("edge")
+    assert (await desk.clusters())["edge"]["groups"][0]["epoch"] == 42
+    await desk.configure({**first(), "epochs": {"cluster": 99}})
+    await until(lambda: _epoch(desk) == 100)
+    assert "192.168.0.123/32" in shown(), "an owner raises its epoch without a move"
+
+
+def _epoch(desk: Desk) -> int:
+    (report,) = desk.daemon._reports()
+    epoch: int = report["groups"][0]["epoch"]
+    return epoch
+
+
+async def test_a_poll_waits_for_what_is_new(desk: Desk) -> None:
+    await desk.configure(first())
+    await desk.owns("edge")
+    await asyncio.sleep(0.2)
+    revision = (await desk.report())["revision"]
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    assert (await desk.report(after=revision, timeoutMs=400))["revision"] == revision
+    assert loop.time() - begin >= 0.4, "eight renewals are nothing new"
+    poll = asyncio.create_task(desk.report(after=revision, timeoutMs=10_000))
+    await asyncio.sleep(0.05)
+    ip("link", "set", "peer0", "down")
+    report = await poll
+    assert report["revision"] > revision
+    (cluster,) = report["clusters"]
+    assert [(d["kind"], d["name"], d["state"]) for d in cluster["deviations"] if d["kind"] == "Interface"] == [
+        ("Interface", "eth0", "Down")
+    ]
+    assert (await desk.report(after=revision - 1, timeoutMs=10_000))["revision"] >= report["revision"]
+
+
+async def test_an_interface_that_comes_late(desk: Desk) -> None:
+    await desk.configure(first(interfaces=("eth0", "late0")))
+    cluster = next(iter(desk.daemon._clusters.values()))
+    assert cluster._multicast.interfaces == ("eth0",)
+    assert {"kind": "Interface", "name": "late0", "state": "Missing"}.items() <= (await desk.clusters())["edge"][
+        "deviations"
+    ][0].items()
+    for _ in range(2):
+        veth("late0", "late1")
+        await until(lambda: "late0" in cluster._multicast.interfaces)
+        ip("link", "del", "late0")
+        await until(lambda: "late0" not in cluster._multicast.interfaces)
+    await desk.owns("edge")
+
+
+async def test_an_address_that_the_node_has_itself(desk: Desk) -> None:
+    ip("addr", "add", "192.168.0.200/24", "dev", "eth0")
+    await desk.configure(second())
+    async with asyncio.timeout(10):
+        while True:
+            (cluster,) = (await desk.report())["clusters"]
+            failed = [d for d in cluster["deviations"] if d["kind"] == "Address"]
+            if failed:
+                break
+            await asyncio.sleep(0.05)
+    assert (failed[0]["name"], failed[0]["state"]) == ("192.168.0.200/24/eth0", "Failed")
+    assert cluster["groups"][0]["addresses"] == []
+    await desk.configure()
+    assert "192.168.0.200/24" in shown()
+
+
+@pytest.mark.parametrize(
+    ("op", "request_", "error"),
+    [
+        ("configure", {}, "clusters: must be a list of objects"),
+        ("report", {"after": -1}, "after: must be a whole number"),
+        ("report", {"after": True}, "after: must be a whole number"),
+        ("report", {"after": "x"}, "after: must be a whole number"),
+        ("report", {"timeoutMs": 10**9}, "timeoutMs: must be a whole number from 0 to 60000"),
+    ],
+)
+async def test_bad_requests(desk: Desk, op: str, request_: dict[str, Any], error: str) -> None:
+    with pytest.raises(ControlError) as caught:
+        await desk.handlers[op](request_)
+    assert str(caught.value).startswith(error)
+
+
+async def test_a_daemon_with_a_file_takes_no_orders(desk: Desk) -> None:
+    with pytest.raises(ControlError, match=r"configured by /etc/cluster.yaml"):
+        await handlers(desk.daemon, file="/etc/cluster.yaml")["configure"]({"clusters": []})

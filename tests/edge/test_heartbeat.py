@@ -1,0 +1,120 @@
+"""The command line of the daemon, and its file on a router without Kubernetes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vyos_agent import heartbeat
+from vyos_agent.edge import standalone
+from vyos_api import keys, manifest
+
+MANIFEST = """\
+apiVersion: cluster.vyos.io/v1alpha1
+kind: VyosCluster
+metadata: {name: edge}
+spec:
+  interfaces: [eth0]
+  preSharedSecret: {secretKeyRef: {name: edge-psk, key: secret}}
+  groups:
+    - name: cluster
+      primary: r1
+      secondaries: [r2]
+      services: [192.168.0.123/24/eth0]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: edge-psk}
+stringData: {secret: "S3cr#t"}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def test_two_members_read_one_cluster(file: Path) -> None:
+    first, second = standalone.load(file, "r1"), standalone.load(file, "r2")
+    assert (first.core.me, second.core.me) == ("r1", "r2")
+    assert first.core.cluster_id == second.core.cluster_id
+    assert first.core.keyring == second.core.keyring
+    uid = manifest.load(MANIFEST).metadata.uid
+    assert first.core.keyring.keys == {1: keys.heartbeat_key(b"S3cr#t", uid)}, "the operator's derivation"
+    assert first.config.dead_ms == 20_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("interfaces: [eth0]", "interfaces: []", "spec.interfaces"),
+        ("primary: r1", "primary: r2", "spec.groups[0]"),
+        ("spec:", "spec:\n  unicast: true", "spec.unicast: heartbeats to node addresses come with a later release"),
+        ("192.168.0.123/24/eth0", "ssh", "spec.groups[0].services[0]: the host service 'ssh' comes"),
+        ("192.168.0.123/24/eth0", "192.168.0.123/24", "finding the interface of an address comes"),
+        ("name: edge-psk}\nstringData", "name: other}\nstringData", "other"),
+        ("kind: VyosCluster", "kind: Pod", "Pod is not used here"),
+        (MANIFEST, "{", "not YAML"),
+        (MANIFEST, "\x00\x01", "not YAML"),
+    ],
+)
+def test_a_bad_file_names_the_field_and_quotes_no_secret(
+    file: Path, old: str, new: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(MANIFEST.replace(old, new))
+    assert heartbeat.main(["--node", "r1", "--config", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert str(file) in error
+    assert "S3cr#t" not in error
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert heartbeat.main(["--node", "r1", "--config", str(tmp_path / "none")]) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
+    assert heartbeat.main(["--node", "r1", "--config", str(tmp_path / "binary")]) == 2
+    assert "it is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_node_that_is_no_member(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert heartbeat.main(["--node", "r9", "--config", str(file)]) == 2
+    assert "r9 is no member of edge (members: r1, r2)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "the following arguments are required: --node"),
+        (["--node", "r1"], "nothing to serve: give --config FILE, or --control SOCKET"),
+        (["--node", "r 1", "--control", "x"], "'r 1' is no node name"),
+        (["--node", "r1", "--control", "x", "--control-gid", "wheel"], "invalid int value: 'wheel'"),
+        (["--node", "r1", "--control", "x", "--log-level", "LOUD"], "'LOUD' is none of DEBUG, INFO, WARNING, ERROR"),
+        (["--node", "r1", "--control", "x", "--log-format", "xml"], "'xml' is none of text, json"),
+        (["--node", "r1", "--control", "x", "--surprise"], "unrecognized arguments: --surprise"),
+    ],
+)
+def test_a_bad_command_line(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        heartbeat.main(args)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_bad_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "xml")
+    with pytest.raises(SystemExit):
+        heartbeat.main(["--node", "r1", "--control", "x"])
+    assert "'xml' is none of text, json" in capsys.readouterr().err
+
+
+def test_under_kubernetes_the_apis_models_are_not_loaded() -> None:
+    """They would cost more memory than the daemon itself."""
+    code = "import sys, vyos_agent.heartbeat; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pydantic", "yaml", "pyroute2", "lightkube", "kubernetes"} & set(loaded)

@@ -1,0 +1,106 @@
+"""Links as they come, go and change, on real interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.netns import ip, veth
+from edge.waiting import until
+from vyos_agent.edge.kernel import Link
+from vyos_agent.edge.links import Links
+
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
+
+
+class Log:
+    def __init__(self) -> None:
+        self.links: list[tuple[str, Link | None]] = []
+        self.removed: list[int | None] = []
+        self.table = Links(
+            on_link=lambda name, link: self.links.append((name, link)),
+            on_address=lambda index, port: self.removed.append(index),
+        )
+
+
+@pytest.fixture
+async def log(own_netns: None) -> AsyncIterator[Log]:
+    log = Log()
+    log.table.start()
+    yield log
+    await log.table.close()
+
+
+def ups(log: Log, name: str) -> list[bool | None]:
+    return [link.up if link else None for found, link in log.links if found == name]
+
+
+async def test_carrier(log: Log) -> None:
+    await log.table.want({"eth0"})
+    assert ups(log, "eth0") == [True]
+    ip("link", "set", "peer0", "down")
+    await until(lambda: ups(log, "eth0")[-1] is False)
+    ip("link", "set", "peer0", "up")
+    await until(lambda: ups(log, "eth0")[-1] is True)
+    assert ups(log, "eth0") == [True, False, True]
+
+
+async def test_administratively_down(log: Log) -> None:
+    await log.table.want({"eth0"})
+    ip("link", "set", "eth0", "down")
+    await until(lambda: ups(log, "eth0")[-1] is False)
+
+
+async def test_an_interface_that_comes_late_goes_and_comes_again(log: Log) -> None:
+    await log.table.want({"lan0"})
+    assert log.table.get("lan0") is None
+    for _ in range(2):
+        veth("lan0", "lan1")
+        await until(lambda: ups(log, "lan0")[-1] is True)
+        ip("link", "del", "lan0")
+        await until(lambda: ups(log, "lan0")[-1] is None)
+
+
+async def test_a_name_that_moves_to_another_interface(log: Log) -> None:
+    ip("link", "property", "add", "dev", "eth0", "altname", "uplink")
+    await log.table.want({"uplink", "eth0"})
+    first = log.table.get("uplink")
+    assert first is not None
+    assert first == log.table.get("eth0")
+    ip("link", "property", "del", "dev", "eth0", "altname", "uplink")
+    ip("link", "property", "add", "dev", "peer0", "altname", "uplink")
+    await until(lambda: (link := log.table.get("uplink")) is not None and link.name == "peer0")
+
+
+async def test_a_new_hardware_address_is_noticed(log: Log) -> None:
+    await log.table.want({"eth0"})
+    ip("link", "set", "eth0", "address", "02:00:00:00:00:77")
+    await until(lambda: (link := log.table.get("eth0")) is not None and link.mac[-1] == 0x77)
+
+
+async def test_removed_addresses_are_hinted(log: Log) -> None:
+    await log.table.want({"eth0"})
+    link = log.table.get("eth0")
+    assert link is not None
+    for address in ("10.0.0.1/32", "fd00::1/128"):
+        ip("addr", "add", address, "dev", "eth0")
+        assert log.removed == []
+        ip("addr", "del", address, "dev", "eth0")
+        await until(lambda: link.index in log.removed)
+        log.removed.clear()
+
+
+async def test_a_storm_of_other_links_costs_no_event(log: Log) -> None:
+    await log.table.want({"eth0"})
+    for i in range(20):
+        veth(f"pod{i}", f"pod{i}p")
+    ip("link", "set", "peer0", "down")
+    await until(lambda: ups(log, "eth0")[-1] is False)
+    assert {name for name, _ in log.links} == {"eth0"}
+
+
+async def test_nobody_wants_it_any_more(log: Log) -> None:
+    await log.table.want({"eth0"})
+    await log.table.want(set())
+    assert log.table.get("eth0") is None

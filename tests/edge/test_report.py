@@ -1,0 +1,108 @@
+"""The JSON of the report: levels, counts, what deviates, and times that stay the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from edge import values
+from edge.fakes import Clock
+from vyos_agent.core.model import Reason, State, Vip
+from vyos_agent.core.report import GroupReport, PeerReport, Report
+from vyos_agent.edge import clock as clocks
+from vyos_agent.edge.report import ClusterReporter
+
+VIP = Vip("192.168.0.123", 24, "eth0")
+REPORT = Report(
+    revision=3,
+    generation=2,
+    groups=(GroupReport("cluster", State.OWNER, "r1", 7, Reason.PEER_DEAD, 999_000, (VIP,)),),
+    peers=(PeerReport("r2", "Alive", 998_000),),
+    links={"eth0": True},
+    failed={},
+    drops={"BadTag": 12},
+)
+
+
+@pytest.fixture
+def reporter(monkeypatch: pytest.MonkeyPatch) -> ClusterReporter:
+    clock = Clock()
+    monkeypatch.setattr(clocks, "now", clock)
+    return ClusterReporter(lambda name: name != "gone", clock)
+
+
+def build(reporter: ClusterReporter, *failed: str, **changes: Any) -> dict[str, Any]:
+    return reporter.build(values.config(), dataclasses.replace(REPORT, **changes), failed)
+
+
+def test_all_is_well(reporter: ClusterReporter) -> None:
+    built = build(reporter)
+    since = built["groups"][0].pop("sinceMs")
+    assert 1.6e12 < since < 4e12
+    assert built == {
+        "cluster": "edge",
+        "uid": values.UID,
+        "generation": 2,
+        "groups": [
+            {
+                "name": "cluster",
+                "state": "Owner",
+                "owner": "r1",
+                "epoch": 7,
+                "reason": "PeerDead",
+                "addresses": ["192.168.0.123/24/eth0"],
+                "services": [],
+            }
+        ],
+        "peers": {"ready": 1, "all": 1},
+        "monitors": {"ready": 0, "all": 0},
+        "interfaces": {"ready": 1, "all": 1},
+        "deviations": [],
+        "drops": {"BadTag": 12},
+    }
+
+
+def test_one_event_has_one_time(reporter: ClusterReporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build(reporter, "192.168.0.123/24/eth0", links={"eth0": False})
+    monkeypatch.setattr(clocks.time, "time_ns", lambda: 5)
+    assert build(reporter, "192.168.0.123/24/eth0", links={"eth0": False}) == first
+
+
+def test_what_ends_and_comes_again_has_a_new_time(reporter: ClusterReporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build(reporter, links={"eth0": False})["deviations"]
+    build(reporter)
+    monkeypatch.setattr(clocks.time, "time_ns", lambda: 5_000_000)
+    again = build(reporter, links={"eth0": False})["deviations"]
+    assert again == [{**first[0], "sinceMs": 5}]
+
+
+@pytest.mark.parametrize("state", ["Dead", "Left", "Unheard"])
+def test_a_peer_that_is_not_there(reporter: ClusterReporter, state: str) -> None:
+    built = build(reporter, peers=(PeerReport("r2", state, 998_000),))
+    assert built["peers"] == {"ready": 0, "all": 1}
+    assert [(d["kind"], d["name"], d["state"]) for d in built["deviations"]] == [("Peer", "r2", state)]
+
+
+def test_while_this_member_listens_nobody_is_missed(reporter: ClusterReporter) -> None:
+    listening = (dataclasses.replace(REPORT.groups[0], state=State.LISTENING, owner=None, epoch=0, reason=None),)
+    built = build(reporter, groups=listening, peers=(PeerReport("r2", "Unheard", 998_000),))
+    assert built["deviations"] == []
+    assert built["peers"] == {"ready": 0, "all": 1}
+    assert (built["groups"][0]["owner"], built["groups"][0]["epoch"], built["groups"][0]["reason"]) == (None,) * 3
+
+
+def test_a_peer_that_listens_is_not_ready_and_no_deviation(reporter: ClusterReporter) -> None:
+    built = build(reporter, peers=(PeerReport("r2", "Listening", 998_000),))
+    assert (built["peers"]["ready"], built["deviations"]) == (0, [])
+
+
+def test_interfaces_and_addresses(reporter: ClusterReporter) -> None:
+    built = build(reporter, VIP.text, links={"eth0": False, "gone": False, "eth1": True})
+    assert built["interfaces"] == {"ready": 1, "all": 3}
+    assert [(d["kind"], d["name"], d["state"]) for d in built["deviations"]] == [
+        ("Interface", "eth0", "Down"),
+        ("Interface", "gone", "Missing"),
+        ("Address", "192.168.0.123/24/eth0", "Failed"),
+    ]
