@@ -80,6 +80,8 @@ class Router:
     place: str
     directory: Path
     process: subprocess.Popen[bytes] | None = None
+    under: tuple[str, ...] = ()
+    """What runs the daemon's command: setpriv, for one."""
 
     @property
     def socket(self) -> Path:
@@ -93,8 +95,9 @@ class Router:
         """Run the daemon; returns when it answers."""
         command = [sys.executable, "-m", "vyos_agent.heartbeat", "--node", self.name]
         command += ["--control", str(self.socket), "--state", str(self.directory / "state"), *args]
+        command = ["ip", "netns", "exec", self.place, *self.under, *command]
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(["ip", "netns", "exec", self.place, *command], stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait(lambda: self.socket.exists() and self.ask("report"), f"{self.name} to answer", START_S)
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any] | None:

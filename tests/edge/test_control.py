@@ -35,7 +35,11 @@ async def wait(request: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-HANDLERS = {"echo": echo, "refuse": refuse, "wait": wait}
+async def fail(request: Mapping[str, Any]) -> dict[str, Any]:
+    raise ZeroDivisionError
+
+
+HANDLERS = {"echo": echo, "refuse": refuse, "wait": wait, "fail": fail}
 
 
 @pytest.fixture
@@ -95,9 +99,10 @@ async def test_requests_are_answered_in_their_order(server: ControlServer, path:
         (b'{"op": "echo"\n', "the line is not JSON"),
         (b"[" * 100_000 + b"\n", "the line is not JSON"),
         (b"7\n", "a request is a JSON object with an op"),
-        (b"{}\n", "unknown op; known are: echo, refuse, wait"),
-        (b'{"op": "shutdown"}\n', "unknown op; known are: echo, refuse, wait"),
-        (b'{"op": ["echo"]}\n', "unknown op; known are: echo, refuse, wait"),
+        (b"{}\n", "unknown op; known are: echo, fail, refuse, wait"),
+        (b'{"op": "shutdown"}\n', "unknown op; known are: echo, fail, refuse, wait"),
+        (b'{"op": ["echo"]}\n', "unknown op; known are: echo, fail, refuse, wait"),
+        (b'{"op": "fail"}\n', "the daemon failed at this; its log has the details"),
         (b'{"op": "refuse"}\n', "say: is not what I like to hear"),
     ],
 )

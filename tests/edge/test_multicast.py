@@ -51,7 +51,9 @@ class Pair:
     def close(self) -> None:
         for m in (*self.near.values(), *self.far.values()):
             for interface in m.interfaces:
-                m.detach(interface)
+                sock = m.detach(interface)
+                assert sock is not None
+                sock.close()
 
 
 @pytest.fixture

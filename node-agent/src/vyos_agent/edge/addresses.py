@@ -253,7 +253,8 @@ class AddressKeeper(threading.Thread):
                 continue
             slot.placed[vip] = put.entry
             if put.new:
-                logger.info("%s: added %s/%d for %d s", slot.name, vip.address, put.entry.prefix, put.life_s)
+                text = "%s: added %s/%d to %s for %d s"
+                logger.info(text, slot.name, vip.address, put.entry.prefix, vip.interface, put.life_s)
         after_ms = self._clock()
         if after_ms - at_ms > SLIP_MS and not slot.gate(after_ms):
             logger.warning(

@@ -179,7 +179,9 @@ class Cluster:
 
     def _drop(self, interface: str) -> None:
         self._mute(interface)
-        self._multicast.detach(interface)
+        sock = self._multicast.detach(interface)
+        if sock is not None:
+            self._tools.links.soon(sock.close)
         self._unopened.pop(interface, None)
 
     def _open_later(self) -> None:

@@ -107,6 +107,9 @@ class ControlServer:
             return {"ok": True, **await handler(request)}
         except ControlError as error:
             return _error(str(error))
+        except Exception:
+            logger.exception("control: %s failed", op)
+            return _error("the daemon failed at this; its log has the details")
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes | None:

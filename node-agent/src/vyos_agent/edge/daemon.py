@@ -152,7 +152,13 @@ class Daemon:
         except Taken as error:
             return str(error)
         self._clusters[cluster_id] = cluster
-        await cluster.start()
+        try:
+            await cluster.start()
+        except Exception:
+            logger.exception("%s: cannot be started", item.config.cluster)
+            del self._clusters[cluster_id]
+            await cluster.close()
+            return "the agent failed to start it and tries again; its log has the details"
         logger.info("%s: serving generation %d as %s", item.config.cluster, item.config.generation, self.node)
         return None
 

@@ -90,6 +90,10 @@ class Links:
         """Do work that takes RTNL in the thread that may wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """The same for work that nobody waits for."""
+        self._worker.submit(work)
+
     # -- events
 
     def _readable(self) -> None:

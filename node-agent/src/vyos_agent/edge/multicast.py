@@ -78,15 +78,14 @@ class Multicast:
         self._offset_ns = _offset_ns()
 
     def attach(self, interface: str, index: int, sock: socket.socket) -> None:
-        """Use this socket for an interface from now on."""
-        self.detach(interface)
+        """Use this socket for an interface that has none."""
+        assert interface not in self._sockets, interface
         self._sockets[interface] = (index, sock)
 
-    def detach(self, interface: str) -> None:
-        """Close the interface's socket, if it has one."""
+    def detach(self, interface: str) -> socket.socket | None:
+        """Use the interface's socket no more; closing it is the caller's, as leaving a group takes RTNL."""
         _, sock = self._sockets.pop(interface, (0, None))
-        if sock is not None:
-            sock.close()
+        return sock
 
     def index(self, interface: str) -> int | None:
         """The kernel's number of the interface that its socket is bound to."""
