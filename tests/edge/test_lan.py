@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from edge import netns, values
 from edge.lan import Lan, Router, lan
 from edge.waiting import wait
+from vyos_agent.sync import report as sync_report
 from vyos_api.nodeconfig import NodeConfig
 
 pytestmark = pytest.mark.netns
@@ -202,6 +205,19 @@ def test_a_second_daemon_on_one_socket(two: Lan) -> None:
     assert rival.process.wait(10) == 1
     assert "another daemon listens on" in two["r1"].log
     two.held_by("r1")
+
+
+def test_the_other_container_understands_it(two: Lan) -> None:
+    """kube-sync reads the report, and the kubelet's probe asks for it."""
+    for router in two.routers.values():
+        answer = router.ask("report")
+        assert answer is not None
+        found = sync_report.parse(answer["report"])
+        assert found.node == router.name
+        assert found.clusters[0].groups[0].owner == "r1"
+        assert found.clusters[0].peers.text == "1/1"
+        probe = [sys.executable, "-I", "-m", "vyos_agent.sync.probe", str(router.socket)]
+        assert subprocess.run(probe, check=False).returncode == 0
 
 
 def test_the_keys_are_nowhere_to_be_read(two: Lan) -> None:
