@@ -53,7 +53,7 @@ def test_power_off_moves_the_address_and_the_status_tells_it(product: Product, h
         assert columns[0].split() == ["NAME", "OWNERS", "AVAILABLE", "MEMBERS", "AGE"]
         assert columns[1].split()[:4] == [name, "g=node2", "True", "1/2"]
         notes = [(e["reason"], e["message"]) for e in product.events(name)]
-        assert ("PeerDead", "node2 took group g (epoch 2): node1 is dead") in notes
+        assert ("Takeover", "node2 took group g (epoch 2): node1 is dead") in notes
         described = ground.kubectl("describe", "vyosclusters", name)
         assert "node2 took group g (epoch 2): node1 is dead" in described.partition("Events:")[2]
 
