@@ -49,7 +49,7 @@ def _look(m: GroupMachine, turn: Turn) -> None:
         case State.SUSPENDED:
             _suspended(m, turn)
         case State.YIELDING:
-            if turn.at.held is not None and turn.at.held.isdisjoint(m.group.vips):
+            if _is_swept(m, turn):
                 m.gone(turn.now)
         case State.NONE:
             pass
@@ -62,9 +62,8 @@ def _listening(m: GroupMachine, turn: Turn) -> None:
     if m.adoption is not None:
         _adopt_or_leave(m, m.adoption, turn)
         return
-    held = turn.at.held
     ready = turn.at.listened and m.novelty.since_ms is None
-    if held is not None and held.isdisjoint(m.group.vips) and (ready or turn.view.claims):
+    if _is_swept(m, turn) and (ready or turn.view.claims):
         m.listened(turn.now)
 
 
@@ -168,6 +167,11 @@ def _suspended(m: GroupMachine, turn: Turn) -> None:
 # -- what several states have in common
 
 
+def _is_swept(m: GroupMachine, turn: Turn) -> bool:
+    """Whether the kernel has said that it holds none of the addresses, after all that was asked of it."""
+    return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)
+
+
 def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
     """Let go when another's claim is the stronger one."""
     rival = election.strongest(turn.view.claims)
@@ -247,10 +251,9 @@ def _serve(m: GroupMachine, turn: Turn) -> None:
     """Which way the host services must go. They start when the addresses are here and run nowhere else."""
     if m.state in (State.OWNER, State.ASKING):
         others_run = any(not s.entry.services_stopped for s in turn.view.standings.values())
-        held = turn.at.held or frozenset()
-        if held.issuperset(m.wanted) and not others_run:
+        if turn.at.held.issuperset(m.wanted) and not others_run:
             m.services.want(True)
-    elif m.state is State.LISTENING and (turn.at.held is None or m.adoption is not None):
+    elif m.state is State.LISTENING and (turn.at.maybe_held is None or m.adoption is not None):
         m.services.want(None)
     elif m.state is not State.SUSPENDED:
         m.services.want(False)
