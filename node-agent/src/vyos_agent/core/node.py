@@ -343,13 +343,15 @@ class Node:
             self._answer_ms, self._answered_ms = None, now
         if not (news or answer or now >= self._next_beat_ms):
             return
+        # An answer asks for none, or two that ask would go on answering each other.
+        curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.values()))
         send, newest = speak.frame(
             self.config,
             self._peers,
             self._entries.values(),
             now,
             leaving=self._farewell.begun,
-            answer_please=not self._vigil.awake,
+            answer_please=curious,
         )
         self._peers.sent.sent(newest, now, self.config.dead_ms)
         hurried = any(m.hurried for m in self._groups.values())
