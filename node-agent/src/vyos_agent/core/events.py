@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from vyos_agent.core.model import Config, Vip
+from vyos_agent.core.model import Config, Force, Serving, Vip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Woke:
     """Time has passed or frames have come. `frames`: all that were queued, at most 256 a turn, oldest first."""
 
     frames: tuple[Frame, ...] = ()
+    slept_ms: int = 0
+    """By how much BOOTTIME has gone ahead of MONOTONIC since the last turn: the machine was suspended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,10 +36,16 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Held:
-    """The answer to a Hold, later: what the kernel holds of this cluster now, and what it refused (text by address)."""
+    """The answer to a Hold, later: what the kernel holds of this cluster now, and what it refused (text by address).
+
+    Told each time that other addresses are named, and whenever what is held changes; never about an older set of
+    addresses than that of the newest Hold.
+    """
 
     vips: frozenset[Vip]
     failed: Mapping[Vip, str] = dataclasses.field(default_factory=dict)
+    left_ms: Mapping[Vip, int] = dataclasses.field(default_factory=dict)
+    """Of those of `vips` that carry this project's mark, the life left. Used of the first answer after a start only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +54,34 @@ class LinkChanged:
 
     interface: str
     up: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Monitored:
+    """Verdicts on `Config.monitors`, all that there are, by address; one that is missing is undecided yet."""
+
+    reachable: Mapping[str, bool]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """What the host services of one group do here: the answer to a Serve, later, and again whenever it changes.
+
+    Told each time that the group's level changes, and whenever the state does; never about an older level than that of
+    the newest Serve.
+    """
+
+    group: str
+    state: Serving
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forced:
+    """A person's command for one group, or for all of them (None)."""
+
+    command: Force
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,4 +103,5 @@ class Stopping:
     """Leave: release everything, say so, and be done (SIGTERM, or the cluster is gone)."""
 
 
-Event = Woke | Sent | Held | LinkChanged | Configured | Hinted | Stopping
+Told = Woke | Held | LinkChanged | Monitored | Served | Forced | Configured | Hinted | Stopping
+Event = Told | Sent

@@ -32,6 +32,11 @@ def wire_id(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1
 
 
+@functools.cache
+def _ids(names: tuple[str, ...]) -> frozenset[MemberId]:
+    return frozenset(MemberId(wire_id(name)) for name in names)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Vip:
     """One address that a group brings along, as it is written into the kernel."""
@@ -56,11 +61,22 @@ class Group:
     auto_failback: bool
     failback_delay_ms: int
     vips: tuple[Vip, ...]
+    monitors: tuple[str, ...] = ()
+    """Addresses that a member pings to know that its uplink works."""
+    units: tuple[str, ...] = ()
+    """Host services, in the order in which they are started."""
+    maintenance: frozenset[str] = frozenset()
+    """Members that must not own it."""
 
     @property
     def id(self) -> GroupId:
         """Its identity on the wire."""
         return GroupId(wire_id(self.name))
+
+    @property
+    def member_ids(self) -> frozenset[MemberId]:
+        """Its members' identities on the wire."""
+        return _ids(self.members)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +104,14 @@ class Config:
     announce_refresh_ms: int
     groups: tuple[Group, ...]
     keyring: Keyring
+    standby: bool = False
+    """This member is to own nothing that another can take (a cordon with onCordon: Standby)."""
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """Every address that this member must ping."""
+        mine = (g for g in self.groups if self.me in g.members)
+        return tuple(dict.fromkeys(address for g in mine for address in g.monitors))
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -116,6 +140,57 @@ class State(enum.IntEnum):
 
 OWNING = frozenset({State.OWNER, State.ASKING, State.GIVING, State.SUSPENDED})
 """States that are a claim."""
+
+
+class Serving(enum.StrEnum):
+    """What the host services of one group do on this node."""
+
+    STOPPED = "Stopped"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    FAILED = "Failed"
+    """One did not do what was asked: did not start or ended by itself, or did not stop."""
+    ABSENT = "Absent"
+    """One of the units does not exist on this node; the others are stopped."""
+
+
+class Force(enum.StrEnum):
+    """What a person asks of this node (`force cluster ...`)."""
+
+    ACTIVE = "Active"
+    """Take the group from whoever owns it."""
+    STANDBY = "Standby"
+    """Give the group to the best other member."""
+
+
+class Cause(enum.IntEnum):
+    """Why a planned move is asked for, or refused. The numbers stand on the wire (four bits): add, never renumber."""
+
+    NONE = 0
+    REQUESTED = 1
+    FAILBACK = 2
+    MONITORS = 3
+    CORDON = 4
+    LEAVING = 5
+    MAINTENANCE = 6
+    SERVICE = 7
+    REMOVED = 8
+    NOT_STANDBY = 9
+    """Refused: the target still listens, lets go, or is no member of the group."""
+    NOT_ABLE = 10
+    """Refused: a link is down, a service failed or is absent, or the target is in maintenance, cordoned or leaving."""
+
+
+class Ending(enum.StrEnum):
+    """Why a node's life is over."""
+
+    LEFT = "Left"
+    """It was asked to stop, and has released everything and said so."""
+    TWIN = "Twin"
+    """Another living node calls itself by this member's name. It must not be started again by itself."""
+    ROLLED_BACK = "RolledBack"
+    """It was restored from a snapshot or cloned: the shell starts it over with a new incarnation."""
 
 
 class Reason(enum.StrEnum):
@@ -147,6 +222,28 @@ class Reason(enum.StrEnum):
     """All members were heard, or the initial dead interval is over."""
     ADD_FAILED = "AddFailed"
     """The kernel refused an address."""
+    SERVICE_FAILED = "ServiceFailed"
+    """A host service did not start here, or ended by itself."""
+    EPOCH_RAISED = "EpochRaised"
+    """The owner goes on above an epoch that it learned of; nothing moves."""
+    ADOPTED = "Adopted"
+    """This member's earlier life owned the group; its addresses are alive still."""
+    HANDOVER_REQUESTED = "HandoverRequested"
+    """A person asked for the move (`force active`, `force standby`)."""
+    MONITORS_LOST = "MonitorsLost"
+    """Another member reaches more of the monitors."""
+    MAINTENANCE = "Maintenance"
+    """The owner is in maintenance for the group."""
+    CORDONED = "Cordoned"
+    """The owner's node is cordoned, and onCordon is Standby."""
+    READY = "Ready"
+    """The target of a handover is ready: the group is given."""
+    HANDED_OVER = "HandedOver"
+    """The target of a handover owns the group."""
+    TAKEN_BACK = "TakenBack"
+    """The target of a handover did not take the group, so its old owner goes on under a new epoch."""
+    CANCELLED = "Cancelled"
+    """A handover ended before anything was given: refused, not answered in time, or without a reason any more."""
 
 
 class Drop(enum.StrEnum):
@@ -170,6 +267,6 @@ class Drop(enum.StrEnum):
     UNPROVED = "Unproved"
     """Authentic, but nothing in it proves that it is not a recording."""
     NEVER_SENT = "NeverSent"
-    """It acknowledges a frame that this life never sent: this node was rolled back or cloned."""
+    """It shows that this life sent a frame that it never sent: this node was rolled back or cloned."""
     TABLE_FULL = "TableFull"
     """More senders outside the configuration than are kept."""
