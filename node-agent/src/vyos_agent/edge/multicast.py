@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import errno
 import itertools
 import logging
@@ -21,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from vyos_agent.config import Endpoint
 from vyos_agent.core import wire
 from vyos_agent.core.events import Frame
+from vyos_agent.edge import bpf
 from vyos_agent.edge.clock import NS_PER_MS
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ STAMP = struct.Struct("=qq")
 """struct __kernel_timespec, the same on every architecture since Linux 5.1."""
 SPACE = socket.CMSG_SPACE(STAMP.size)
 
-SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS_NEW = 64
 SO_BINDTOIFINDEX = 62
@@ -43,9 +42,6 @@ IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
 """asm-generic/socket.h, linux/in.h, linux/in6.h: what Python's socket module has no name for."""
 UDP_HEADER = 8
 """A socket filter on UDP sees the header first (udp_queue_rcv_one_skb in net/ipv4/udp.c)."""
-BPF_LD_W, BPF_LD_LEN, BPF_JEQ, BPF_JGT, BPF_JGE, BPF_RET = 0x20, 0x80, 0x15, 0x25, 0x35, 0x06
-"""linux/bpf_common.h: load a word, load the length, jump if, return."""
-TAKE_ALL = 0xFFFF
 
 
 def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.socket:
@@ -57,7 +53,7 @@ def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.soc
         sock.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, index)
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS_NEW, 1)
-        _attach(sock, _filter(cluster_id))
+        bpf.attach(sock, _filter(cluster_id))
         (_bind_v4 if v4 else _bind_v6)(sock, endpoint, index)
     except OSError:
         sock.close()
@@ -188,22 +184,11 @@ def _bind_v6(sock: socket.socket, endpoint: Endpoint, index: int) -> None:
 
 
 def _filter(cluster_id: bytes) -> bytes:
-    """Magic, cluster and length, in this order; each instruction is code, jump if true, if false, operand."""
+    """Magic, cluster and length, in this order."""
     words = [(0, wire.MAGIC)]
     words += [(wire.CLUSTER_ID.start + i, cluster_id[i : i + 4]) for i in range(0, len(cluster_id), 4)]
-    checks: list[tuple[int, int]] = []
+    checks: list[bpf.Instruction] = []
     for offset, word in words:
-        checks += [(BPF_LD_W, UDP_HEADER + offset), (BPF_JEQ, int.from_bytes(word, "big"))]
-    checks += [(BPF_LD_LEN, 0), (BPF_JGE, UDP_HEADER + wire.FRAME_MIN), (BPF_JGT, UDP_HEADER + wire.FRAME_MAX)]
-    program = b""
-    for i, (code, operand) in enumerate(checks):
-        to_drop = len(checks) - i  # the instruction before the last one takes, the last one drops
-        yes, no = {BPF_JEQ: (0, to_drop), BPF_JGE: (0, to_drop), BPF_JGT: (to_drop, 0)}.get(code, (0, 0))
-        program += struct.pack("=HBBI", code, yes, no, operand)
-    return program + struct.pack("=HBBI", BPF_RET, 0, 0, TAKE_ALL) + struct.pack("=HBBI", BPF_RET, 0, 0, 0)
-
-
-def _attach(sock: socket.socket, program: bytes) -> None:
-    buffer = ctypes.create_string_buffer(program, len(program))
-    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
+        checks += [(bpf.LD_W, UDP_HEADER + offset), (bpf.JEQ, int.from_bytes(word, "big"))]
+    checks += [(bpf.LD_LEN, 0), (bpf.JGE, UDP_HEADER + wire.FRAME_MIN), (bpf.JGT, UDP_HEADER + wire.FRAME_MAX)]
+    return bpf.program(checks)
