@@ -11,7 +11,7 @@ from edge import values
 from edge.waiting import until
 from vyos_agent.core.effects import Announce, Decided
 from vyos_agent.core.events import Event, Frame, Held, Stopping
-from vyos_agent.core.model import State, Vip
+from vyos_agent.core.model import Ending, State, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.runner import Runner
@@ -43,6 +43,9 @@ class Ports:
         self.done.append("hold")
         self.holds.append(lifetimes_ms)
 
+    def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
+        self.done.append("serve")
+
     def announce(self, vips: tuple[Vip, ...]) -> None:
         self.done.append("announce")
 
@@ -56,7 +59,7 @@ class Ports:
     def changed(self) -> None:
         self.done.append("changed")
 
-    def stopped(self) -> None:
+    def stopped(self, ending: Ending) -> None:
         self.done.append("stopped")
 
     def crashed(self, error: Exception) -> None:

@@ -337,11 +337,18 @@ class TestOwnership:
                 "node1 took group cluster (epoch 7) back from node2",
             ),
             (
-                owned("node1", reason="Handover"),
+                owned("node1", reason="HandoverRequested"),
                 {"cluster": "node2"},
                 "Handover",
                 "Normal",
-                "node1 took group cluster (epoch 7) from node2",
+                "node1 took group cluster (epoch 7) from node2: it was asked to",
+            ),
+            (
+                owned("node1", reason="MonitorsLost"),
+                {"cluster": "node2"},
+                "Handover",
+                "Normal",
+                "node1 took group cluster (epoch 7) from node2: it reaches more monitors",
             ),
             (
                 owned("node1", reason="Settled"),

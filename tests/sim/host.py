@@ -6,7 +6,7 @@ import typing
 
 from sim.kernel import Kernel
 from vyos_agent.core import effects, events
-from vyos_agent.core.model import Config
+from vyos_agent.core.model import Config, Serving
 from vyos_agent.core.node import Node
 
 if typing.TYPE_CHECKING:
@@ -115,6 +115,9 @@ class Host:
                 life = self._life
                 delay = self.world.rng.randint(*self.world.netlink_ms)
                 self.world.at(self.world.now + delay, lambda: self._netlink(dict(lifetimes), life))
+            case effects.Serve(running):
+                for name, units in running.items():
+                    self.feed(events.Served(name, Serving.RUNNING if units else Serving.STOPPED))
             case effects.Announce(vips):
                 self.world.announce(self.name, vips)
             case effects.Persist(epochs):

@@ -149,7 +149,20 @@ def _group(path: str, group: ConfigGroup) -> Group:
         auto_failback=group.auto_failback,
         failback_delay_ms=group.failback_delay_ms,
         vips=tuple(_vip(f"{path}.addresses[{j}]", a) for j, a in enumerate(group.addresses)),
+        monitors=tuple(_monitor(f"{path}.monitors[{j}]", a) for j, a in enumerate(group.monitors)),
+        units=group.units,
+        maintenance=frozenset(group.maintenance),
     )
+
+
+def _monitor(path: str, text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ConfigError(f"{path}: {text!r} is no IP address") from None
+    if address.is_multicast or address.is_unspecified or "%" in text:
+        raise ConfigError(f"{path}: {text} is no address that can be pinged")
+    return str(address)
 
 
 def _vip(path: str, raw: Address) -> Vip:

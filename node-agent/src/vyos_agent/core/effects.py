@@ -1,6 +1,6 @@
 """Everything a node can ask of the shell, in the order in which the shell must do it.
 
-Hold is a level: it names all that must be held now, so that repeating it is harmless.
+Hold and Serve are levels: they name all that must be so now, so that repeating them is harmless.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from vyos_agent.core.model import Reason, State, Vip
+from vyos_agent.core.model import Ending, Reason, State, Vip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +27,16 @@ class Hold:
 
     lifetimes_ms: Mapping[Vip, int]
     """Whole seconds, as the kernel counts them. 0: leave that address as it is (neither add, renew nor remove it)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Serve:
+    """Of every group named these host services must run now, and its others be stopped. Answered by Served, later.
+
+    Started in this order, stopped in reverse; none: stopped. A group that is not named is left as it is.
+    """
+
+    running: Mapping[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +68,9 @@ class Decided:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stopped:
-    """Everything is released and said: this node's life is over."""
+    """This node's life is over: no step of it may follow."""
+
+    ending: Ending = Ending.LEFT
 
 
-Effect = Send | Hold | Announce | Persist | Decided | Stopped
+Effect = Send | Hold | Serve | Announce | Persist | Decided | Stopped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from vyos_agent.core.model import Config, Vip
+from vyos_agent.core.model import Config, Force, Serving, Vip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Held:
 
     vips: frozenset[Vip]
     failed: Mapping[Vip, str] = dataclasses.field(default_factory=dict)
+    left_ms: Mapping[Vip, int] = dataclasses.field(default_factory=dict)
+    """Of those of `vips` that carry this project's mark, the life left. Used of the first answer after a start only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +48,33 @@ class LinkChanged:
 
     interface: str
     up: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Monitored:
+    """Verdicts on `Config.monitors`, all that there are, by address; one that is missing is undecided yet."""
+
+    reachable: Mapping[str, bool]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """What the host services of one group do here: the answer to a Serve, later, and again whenever it changes.
+
+    Never told about an older level than that of the newest Serve.
+    """
+
+    group: str
+    state: Serving
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forced:
+    """A person's command for one group, or for all of them (None)."""
+
+    command: Force
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,4 +96,4 @@ class Stopping:
     """Leave: release everything, say so, and be done (SIGTERM, or the cluster is gone)."""
 
 
-Event = Woke | Sent | Held | LinkChanged | Configured | Hinted | Stopping
+Event = Woke | Sent | Held | LinkChanged | Monitored | Served | Forced | Configured | Hinted | Stopping

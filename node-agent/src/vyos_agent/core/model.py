@@ -56,11 +56,22 @@ class Group:
     auto_failback: bool
     failback_delay_ms: int
     vips: tuple[Vip, ...]
+    monitors: tuple[str, ...] = ()
+    """Addresses that a member pings to know that its uplink works."""
+    units: tuple[str, ...] = ()
+    """Host services, in the order in which they are started."""
+    maintenance: frozenset[str] = frozenset()
+    """Members that must not own it."""
 
     @property
     def id(self) -> GroupId:
         """Its identity on the wire."""
         return GroupId(wire_id(self.name))
+
+    @property
+    def member_ids(self) -> frozenset[MemberId]:
+        """Its members' identities on the wire."""
+        return frozenset(MemberId(wire_id(m)) for m in self.members)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +99,14 @@ class Config:
     announce_refresh_ms: int
     groups: tuple[Group, ...]
     keyring: Keyring
+    standby: bool = False
+    """This member is to own nothing that another can take (a cordon with onCordon: Standby)."""
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """Every address that this member must ping."""
+        mine = (g for g in self.groups if self.me in g.members)
+        return tuple(dict.fromkeys(address for g in mine for address in g.monitors))
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -116,6 +135,39 @@ class State(enum.IntEnum):
 
 OWNING = frozenset({State.OWNER, State.ASKING, State.GIVING, State.SUSPENDED})
 """States that are a claim."""
+
+
+class Serving(enum.StrEnum):
+    """What the host services of one group do on this node."""
+
+    STOPPED = "Stopped"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    FAILED = "Failed"
+    """One did not do what was asked: did not start or ended by itself, or did not stop."""
+    ABSENT = "Absent"
+    """One of the units does not exist on this node; the others are stopped."""
+
+
+class Force(enum.StrEnum):
+    """What a person asks of this node (`force cluster ...`)."""
+
+    ACTIVE = "Active"
+    """Take the group from whoever owns it."""
+    STANDBY = "Standby"
+    """Give the group to the best other member."""
+
+
+class Ending(enum.StrEnum):
+    """Why a node's life is over."""
+
+    LEFT = "Left"
+    """It was asked to stop, and has released everything and said so."""
+    TWIN = "Twin"
+    """Another living node calls itself by this member's name. It must not be started again by itself."""
+    ROLLED_BACK = "RolledBack"
+    """It was restored from a snapshot or cloned: the shell starts it over with a new incarnation."""
 
 
 class Reason(enum.StrEnum):
@@ -147,6 +199,26 @@ class Reason(enum.StrEnum):
     """All members were heard, or the initial dead interval is over."""
     ADD_FAILED = "AddFailed"
     """The kernel refused an address."""
+    SERVICE_FAILED = "ServiceFailed"
+    """A host service did not start here, or ended by itself."""
+    ADOPTED = "Adopted"
+    """This member's earlier life owned the group; its addresses are alive still."""
+    HANDOVER_REQUESTED = "HandoverRequested"
+    """A person asked for the move (`force active`, `force standby`)."""
+    MONITORS_LOST = "MonitorsLost"
+    """Another member reaches more of the monitors."""
+    MAINTENANCE = "Maintenance"
+    """The owner is in maintenance for the group."""
+    CORDONED = "Cordoned"
+    """The owner's node is cordoned, and onCordon is Standby."""
+    READY = "Ready"
+    """The target of a handover is ready: the group is given."""
+    HANDED_OVER = "HandedOver"
+    """The target of a handover owns the group."""
+    TAKEN_BACK = "TakenBack"
+    """The target of a handover did not take the group, so its old owner goes on under a new epoch."""
+    CANCELLED = "Cancelled"
+    """A handover ended before anything was given: refused, not answered in time, or without a reason any more."""
 
 
 class Drop(enum.StrEnum):

@@ -15,9 +15,22 @@ from typing import assert_never
 from vyos_agent.core import lease, speak, wire
 from vyos_agent.core.announce import NEVER_MS
 from vyos_agent.core.effects import Announce, Effect, Hold, Persist, Stopped
-from vyos_agent.core.events import Configured, Event, Frame, Held, Hinted, LinkChanged, Sent, Stopping, Woke
+from vyos_agent.core.events import (
+    Configured,
+    Event,
+    Forced,
+    Frame,
+    Held,
+    Hinted,
+    LinkChanged,
+    Monitored,
+    Sent,
+    Served,
+    Stopping,
+    Woke,
+)
 from vyos_agent.core.group import GroupMachine, Turn
-from vyos_agent.core.model import OWNING, Config, Drop, MemberId, Reason, State, Vip, wire_id
+from vyos_agent.core.model import OWNING, Config, Drop, MemberId, Reason, Serving, State, Vip, wire_id
 from vyos_agent.core.peers import Peer, Peers
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.core.view import view
@@ -62,6 +75,8 @@ class Node:
         self._held: frozenset[Vip] | None = None
         self._failed: Mapping[Vip, str] = {}
         self._links: dict[str, bool] = {}
+        self._monitors: dict[str, bool] = {}
+        self._services: dict[str, tuple[Serving, str]] = {}
         self._epochs = dict(epochs)
         self._persisted = dict(epochs)
         self._next_beat_ms = now
@@ -91,6 +106,14 @@ class Node:
             case LinkChanged(interface, up):
                 self._links[interface] = up
                 self.revision += 1
+            case Monitored(reachable):
+                self._monitors = dict(reachable)
+                self.revision += 1
+            case Served(group, state, message):
+                self._services[group] = (state, message)
+                self.revision += 1
+            case Forced():
+                pass
             case Configured(config):
                 self._configure(config, now)
             case Hinted(epochs):
@@ -131,6 +154,8 @@ class Node:
                     reason=m.reason,
                     since_ms=m.since_ms,
                     vips=tuple(v for v in m.group.vips if v in held),
+                    services=self._services.get(m.group.name, (None, ""))[0],
+                    message=self._services.get(m.group.name, (None, ""))[1],
                 )
                 for m in self._groups.values()
                 if m.rank >= 0
@@ -139,6 +164,7 @@ class Node:
             links={i: self._links.get(i, True) for i in self._interfaces()},
             failed=dict(self._failed),
             drops={drop.value: count for drop, count in sorted(self.drops.items())},
+            monitors={address: self._monitors.get(address) for address in self.config.monitors},
         )
 
     # -- taking in

@@ -5,7 +5,33 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from vyos_agent.core.model import Reason, State, Vip
+from vyos_agent.core.model import Reason, Serving, State, Vip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CandidateReport:
+    """One member by the criteria of the ranking, as it states them itself: a row of `explain`, best first."""
+
+    name: str
+    state: State | None
+    """None: nothing of it is known."""
+    rank: int
+    candidate: bool
+    """It could take the group, by its own word."""
+    ready: bool
+    """It is heard directly, at this member's generation, and ready for a handover."""
+    monitors: int | None
+    """Monitors that it reaches, those that are undecided included; None: it pings another list than this member."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HandoverReport:
+    """A planned move under way, as its owner or its target sees it."""
+
+    target: str
+    reason: Reason
+    given: bool
+    """False: the target is asked. True: the group is given to it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,6 +49,13 @@ class GroupReport:
     """When it changed, on the core's clock."""
     vips: tuple[Vip, ...]
     """What the kernel holds of it here."""
+    services: Serving | None = None
+    """What its host services do here; None: it has none, or nothing is known yet."""
+    message: str = ""
+    """Of services that failed or are absent, the shell's words."""
+    handover: HandoverReport | None = None
+    candidates: tuple[CandidateReport, ...] = ()
+    """All its members, best first: why the owner owns it (`explain`)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,3 +79,5 @@ class Report:
     links: Mapping[str, bool]
     failed: Mapping[Vip, str]
     drops: Mapping[str, int]
+    monitors: Mapping[str, bool | None] = dataclasses.field(default_factory=dict)
+    """Whether each monitor is reachable; None: undecided."""

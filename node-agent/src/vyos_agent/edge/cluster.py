@@ -17,7 +17,7 @@ from typing import Any
 
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import Configured, Frame, Held, Hinted, LinkChanged, Stopping
-from vyos_agent.core.model import Config, Vip
+from vyos_agent.core.model import Config, Ending, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
@@ -250,6 +250,10 @@ class Cluster:
         """Have the kernel hold these addresses."""
         self._tools.keeper.hold(self._slot, lifetimes_ms, at_ms)
 
+    def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
+        """Nothing: `config.resolve` takes no units yet."""
+        assert not running, running
+
     def announce(self, vips: tuple[Vip, ...]) -> None:
         """Tell the LAN."""
         self._tools.announcer.announce(vips)
@@ -269,7 +273,7 @@ class Cluster:
         """The report says something new."""
         self._on_change()
 
-    def stopped(self) -> None:
+    def stopped(self, ending: Ending) -> None:
         """The node's life is over."""
         self._gone.set()
 

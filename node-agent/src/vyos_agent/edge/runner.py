@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
-from vyos_agent.core.effects import Announce, Decided, Effect, Hold, Persist, Send, Stopped
+from vyos_agent.core.effects import Announce, Decided, Effect, Hold, Persist, Send, Serve, Stopped
 from vyos_agent.core.events import Event, Frame, Sent, Woke
-from vyos_agent.core.model import Vip
+from vyos_agent.core.model import Ending, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.clock import now
 
@@ -30,6 +30,9 @@ class Ports(Protocol):
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses; answered by Held, later."""
 
+    def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
+        """Have these host services run, by group; answered by Served, later."""
+
     def announce(self, vips: tuple[Vip, ...]) -> None:
         """Tell the LAN."""
 
@@ -42,7 +45,7 @@ class Ports(Protocol):
     def changed(self) -> None:
         """The report says something new."""
 
-    def stopped(self) -> None:
+    def stopped(self, ending: Ending) -> None:
         """The node's life is over."""
 
     def crashed(self, error: Exception) -> None:
@@ -99,6 +102,8 @@ class Runner:
                 self._step(Sent(self._ports.send(datagrams)), at_ms)
             case Hold(lifetimes_ms):
                 self._ports.hold(lifetimes_ms, at_ms)
+            case Serve(running):
+                self._ports.serve(running)
             case Announce(vips):
                 if self.node.may_hold(self._clock()):
                     self._ports.announce(vips)
@@ -106,9 +111,9 @@ class Runner:
                 self._ports.persist(epochs)
             case Decided():
                 self._ports.decided(effect)
-            case Stopped():
+            case Stopped(ending):
                 self.end()
-                self._ports.stopped()
+                self._ports.stopped(ending)
             case _:
                 assert_never(effect)
 
