@@ -29,8 +29,10 @@ UID_TEXT = 64
 INTERFACE = re.compile(rf"[!-.0-9;-~]{{1,{limits.INTERFACE_NAME}}}")
 """Printable ASCII but '/' and ':', which Linux refuses in names (dev_valid_name in net/core/dev.c)."""
 LATER = "comes with a later release; remove it"
-UNFOUND = "?"
-"""The interface of an address for which none is named, until one is found (`edge.finding`): there is none so called."""
+UNFOUND = ":unfound"
+"""The interface of an address for which none is named, until one is found (`edge.finding`)."""
+UNICAST = ":unicast"
+"""The link by which frames go straight to the members' node addresses. No interface has ':' in its name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _most(path: str, count: int, most: int, what: str = "") -> None:
 
 
 def _interface(path: str, name: str) -> None:
-    if not INTERFACE.fullmatch(name) or name in (".", "..", UNFOUND):
+    if not INTERFACE.fullmatch(name) or name in (".", ".."):
         raise ConfigError(f"{path}: {name!r} is no interface name")
 
 
