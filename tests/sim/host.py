@@ -6,7 +6,7 @@ import typing
 
 from sim.kernel import Kernel
 from vyos_agent.core import effects, events
-from vyos_agent.core.model import Config, Serving
+from vyos_agent.core.model import Config, Ending, Serving
 from vyos_agent.core.node import Node
 
 if typing.TYPE_CHECKING:
@@ -26,6 +26,13 @@ class Host:
         self.frozen = False
         self.disk: dict[str, int] = {}
         self.decisions: list[tuple[int, effects.Decided]] = []
+        self.endings: list[Ending] = []
+        self.serving: dict[str, tuple[str, ...]] = {}
+        """What this life of the daemon was told to run, by group."""
+        self.serve_ms = 50
+        self.absent: set[str] = set()
+        self.cannot_start: set[str] = set()
+        self.cannot_stop: set[str] = set()
         self._life = 0
         self._queue: list[events.Frame] = []
         self._pending: list[events.Event] = []
@@ -41,6 +48,7 @@ class Host:
         self._life += 1
         self._queue.clear()
         self._pending.clear()
+        self.serving.clear()
         self.frozen = False
         incarnation = self.world.rng.getrandbits(64)
         self.node = Node(self.config, incarnation=incarnation, epochs=dict(self.disk), now=self.world.now)
@@ -55,6 +63,8 @@ class Host:
         """Everything is gone but the disk."""
         self.kill()
         self.kernel = Kernel(self.world.rng)
+        for name in list(self.world.running):
+            self.world.serve(self.name, name, running=False)
         self.world.look()
 
     def freeze(self) -> None:
@@ -116,8 +126,8 @@ class Host:
                 delay = self.world.rng.randint(*self.world.netlink_ms)
                 self.world.at(self.world.now + delay, lambda: self._netlink(dict(lifetimes), life))
             case effects.Serve(running):
-                for name, units in running.items():
-                    self.feed(events.Served(name, Serving.RUNNING if units else Serving.STOPPED))
+                for name in running.keys() | self.serving.keys():
+                    self._serve(name, running.get(name))
             case effects.Announce(vips):
                 self.world.announce(self.name, vips)
             case effects.Persist(epochs):
@@ -125,8 +135,33 @@ class Host:
             case effects.Decided():
                 self.decisions.append((self.world.now, effect))
                 self.world.note(self.name, effect)
-            case effects.Stopped():
+            case effects.Stopped(ending):
+                self.endings.append(ending)
                 self.kill()
+
+    def _serve(self, name: str, units: tuple[str, ...] | None) -> None:
+        """systemd, which takes its time: services outlive the daemon, and end with the power."""
+        if units is None or self.serving.get(name, (None,)) == units:
+            return
+        first = name not in self.serving
+        self.serving[name] = units
+        if name in self.absent:
+            self.feed(events.Served(name, Serving.ABSENT, "not-found"))
+            return
+        running = bool(units)
+        if not first or running:
+            self.feed(events.Served(name, Serving.STARTING if running else Serving.STOPPING))
+        life = self._life
+        self.world.at(self.world.now + self.serve_ms, lambda: self._has_served(name, units, life))
+
+    def _has_served(self, name: str, units: tuple[str, ...], life: int) -> None:
+        if life != self._life or self.serving.get(name) != units:
+            return
+        refused = name in (self.cannot_start if units else self.cannot_stop)
+        if not refused:
+            self.world.serve(self.name, name, running=bool(units))
+        done = Serving.RUNNING if units else Serving.STOPPED
+        self.feed(events.Served(name, Serving.FAILED if refused else done, "refused" if refused else ""))
 
     def _netlink(self, lifetimes: dict[typing.Any, int], life: int) -> None:
         """The address worker's turn: every add goes through the gate, also when a freeze came in between."""
@@ -141,4 +176,4 @@ class Host:
         self.world.look()
         for gone_ms in self.kernel.changes_ms(self.world.now):
             self.world.at(gone_ms, self.world.look)
-        self.feed(events.Held(held, failed))
+        self.feed(events.Held(held, failed, self.kernel.left_ms(self.world.now)))

@@ -14,6 +14,7 @@ class Kernel:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._gone_ms: dict[Vip, int] = {}
+        self._end_ms: dict[Vip, int] = {}
         self.refuses: set[Vip] = set()
 
     def apply(self, lifetimes_ms: dict[Vip, int], now: int) -> tuple[frozenset[Vip], dict[Vip, str]]:
@@ -24,12 +25,17 @@ class Kernel:
             if life_ms and vip in self.refuses:
                 failed[vip] = "refused"
             elif life_ms:
+                self._end_ms[vip] = now + life_ms
                 self._gone_ms[vip] = now + life_ms + self._rng.randint(0, KERNEL_LATE_MS)
         return self.holds(now), failed
 
     def holds(self, now: int) -> frozenset[Vip]:
         """What answers ARP here now."""
         return frozenset(v for v, t in self._gone_ms.items() if t > now)
+
+    def left_ms(self, now: int) -> dict[Vip, int]:
+        """The lives left, in whole seconds, as the kernel tells them."""
+        return {v: max(0, self._end_ms[v] - now) // 1000 * 1000 for v in self.holds(now)}
 
     def changes_ms(self, now: int) -> set[int]:
         """When addresses expire, if nobody renews them."""

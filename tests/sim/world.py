@@ -22,8 +22,13 @@ def group(
     auto_failback: bool = False,
     vip: Vip = VIP,
     delay_ms: int = 1000,
+    monitors: Sequence[str] = (),
+    units: Sequence[str] = (),
+    maintenance: Iterable[str] = (),
 ) -> Group:
-    return Group(name, tuple(members), auto_failback, delay_ms, (vip,))
+    return Group(
+        name, tuple(members), auto_failback, delay_ms, (vip,), tuple(monitors), tuple(units), frozenset(maintenance)
+    )
 
 
 def config(
@@ -69,6 +74,8 @@ class World:
         self.log: list[str] = []
         self.spans: dict[Vip, list[tuple[int, frozenset[str]]]] = {}
         self.arp: dict[Vip, str] = {}
+        self.running: dict[str, list[tuple[int, frozenset[str]]]] = {}
+        """By group, where its host services ran since when."""
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         for c in configs:
@@ -127,6 +134,13 @@ class World:
         for vip in vips:
             self.arp[vip] = name
 
+    def serve(self, host: str, name: str, *, running: bool) -> None:
+        """A group's host services were started or stopped on a host."""
+        spans = self.running.setdefault(name, [(self.now, frozenset())])
+        now = spans[-1][1] | {host} if running else spans[-1][1] - {host}
+        if now != spans[-1][1]:
+            spans.append((self.now, now))
+
     # -- looking
 
     def look(self) -> None:
@@ -153,6 +167,14 @@ class World:
 
     def holders(self, vip: Vip = VIP) -> set[str]:
         return set(self.spans[vip][-1][1])
+
+    def serves(self, name: str = "g") -> set[str]:
+        return set(self.running.get(name, [(0, frozenset())])[-1][1])
+
+    def twice_ms(self, name: str = "g") -> int:
+        """For how long a group's services ran on two hosts."""
+        spans = [*self.running.get(name, []), (self.now, frozenset())]
+        return sum(end - begin for (begin, at), (end, _) in itertools.pairwise(spans) if len(at) > 1)
 
     def overlap_ms(self, since: int, vip: Vip = VIP) -> int:
         return self._total(vip, since, lambda holders: len(holders) > 1)
