@@ -320,11 +320,11 @@ class TestRealKernel:
 
     @pytest.mark.parametrize("vip", [VIP, V6])
     async def test_repair_after_a_stranger(self, desk: Desk, vip: Vip) -> None:
-        def removed(index: int | None, port: int) -> None:
-            if not port or port != desk.keeper.port:
+        def moved(index: int | None, port: int, removed: bool) -> None:
+            if removed and (not port or port != desk.keeper.port):
                 desk.keeper.check(index)
 
-        links = Links(on_link=lambda name, link: None, on_address=removed)
+        links = Links(on_link=lambda name, link: None, on_address=moved)
         links.start()
         await desk.held({vip: 60_000})
         ip("addr", "del", f"{vip.address}/{vip.prefix}", "dev", "eth0")

@@ -50,7 +50,6 @@ GROUPS = {
     "groups[0].units: comes with": values.group(units=("ssh.service",)),
     "groups[0].monitors: comes with": values.group(monitors=("192.0.2.1",)),
     "groups[0].maintenance: comes with": values.group(maintenance=("r2",)),
-    "groups[0].addresses[0].interface: is missing": values.group(addresses=(Address("192.0.2.1", 24),)),
     "groups[0].addresses[0].interface: 'a/b' is no interface": values.group(
         addresses=(Address("192.0.2.1", 24, "a/b"),)
     ),

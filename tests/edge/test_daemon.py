@@ -21,6 +21,7 @@ from vyos_agent.edge.control import ControlError
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.requests import handlers
 from vyos_agent.edge.state import State
+from vyos_api.nodeconfig import Address
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
 
@@ -261,6 +262,27 @@ async def test_an_interface_that_comes_late(desk: Desk) -> None:
         ip("link", "del", "late0")
         await until(lambda: "late0" not in cluster._multicast.interfaces)
     await desk.owns("edge")
+
+
+async def test_an_address_that_names_no_interface(desk: Desk) -> None:
+    veth("lan0", "lan1")
+    unnamed = values.group("g", addresses=(Address("10.7.0.9", 24),))
+    await desk.configure(values.order(values.config("r1", unnamed, **ALONE)))
+    await asyncio.sleep(0.5)
+    (cluster,) = (await desk.report())["clusters"]
+    assert [(d["kind"], d["name"], d["state"]) for d in cluster["deviations"] if d["kind"] != "Peer"] == [
+        ("Address", "10.7.0.9/24", "NoInterface")
+    ]
+    assert cluster["interfaces"] == {"ready": 1, "all": 1}
+    assert cluster["groups"][0]["state"] != "Owner", "no interface is no place to hold it"
+    ip("addr", "add", "10.7.0.1/24", "dev", "lan0")
+    await desk.owns("edge")
+    assert "10.7.0.9/32" in ip("addr", "show", "dev", "lan0")
+    ip("addr", "add", "10.7.0.2/25", "dev", "eth0")
+    await until(lambda: "10.7.0.9/32" in ip("addr", "show", "dev", "eth0"))
+    assert "10.7.0.9" not in ip("addr", "show", "dev", "lan0")
+    await desk.configure()
+    assert "10.7.0.9" not in shown()
 
 
 async def test_an_address_that_the_node_has_itself(desk: Desk) -> None:

@@ -56,7 +56,6 @@ def test_two_members_read_one_cluster(file: Path) -> None:
         ("primary: r1", "primary: r2", "spec.groups[0]"),
         ("spec:", "spec:\n  unicast: true", "spec.unicast: heartbeats to node addresses come with a later release"),
         ("192.168.0.123/24/eth0", "ssh", "spec.groups[0].services[0]: the host service 'ssh' comes"),
-        ("192.168.0.123/24/eth0", "192.168.0.123/24", "finding the interface of an address comes"),
         ("name: edge-psk}\nstringData", "name: other}\nstringData", "other"),
         ("kind: VyosCluster", "kind: Pod", "Pod is not used here"),
         (MANIFEST, "{", "not YAML"),

@@ -39,6 +39,3 @@ def _found_in_group(path: str, group: Group) -> Iterator[tuple[str, str, str]]:
         service = services.parse(text)
         if isinstance(service, Unit):
             yield f"{path}.services[{j}]", f"the host service {text!r} comes", "remove it"
-        elif service.interface is None:
-            fix = f"name it: {service.text}/INTERFACE"
-            yield f"{path}.services[{j}]", "finding the interface of an address comes", fix

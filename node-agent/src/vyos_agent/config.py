@@ -29,6 +29,10 @@ UID_TEXT = 64
 INTERFACE = re.compile(rf"[!-.0-9;-~]{{1,{limits.INTERFACE_NAME}}}")
 """Printable ASCII but '/' and ':', which Linux refuses in names (dev_valid_name in net/core/dev.c)."""
 LATER = "comes with a later release; remove it"
+UNFOUND = ":unfound"
+"""The interface of an address for which none is named, until one is found (`edge.finding`)."""
+UNICAST = ":unicast"
+"""The link by which frames go straight to the members' node addresses. No interface has ':' in its name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +76,12 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
         groups=groups,
         keyring=Keyring(keys.send.id, {k.id: k.secret for k in keys.keys}),
     )
+
+
+def sought(config: NodeConfig) -> frozenset[str]:
+    """The addresses that name no interface."""
+    unnamed = [a.address for g in config.groups for a in g.addresses if a.interface is None]
+    return frozenset(str(ipaddress.ip_address(text)) for text in unnamed)
 
 
 def endpoint(config: NodeConfig) -> Endpoint:
@@ -174,10 +184,9 @@ def _vip(path: str, raw: Address) -> Vip:
         raise ConfigError(f"{path}.address: {address} is no address that a router can share")
     if raw.prefix > address.max_prefixlen:
         raise ConfigError(f"{path}.prefix: must be at most {address.max_prefixlen}, not {raw.prefix}")
-    if raw.interface is None:
-        raise ConfigError(f"{path}.interface: is missing; finding the interface by the address {LATER[:-11]}; name it")
-    _interface(f"{path}.interface", raw.interface)
-    return Vip(str(address), raw.prefix, raw.interface, _broadcast(path, raw.broadcast, address.version))
+    if raw.interface is not None:
+        _interface(f"{path}.interface", raw.interface)
+    return Vip(str(address), raw.prefix, raw.interface or UNFOUND, _broadcast(path, raw.broadcast, address.version))
 
 
 def _broadcast(path: str, text: str | None, version: int) -> str | None:

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vyos_agent.config import UNFOUND
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import Configured, Frame, Held, Hinted, LinkChanged, Stopping
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
@@ -27,7 +28,7 @@ from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.multicast import Multicast, open_socket
 from vyos_agent.edge.orders import Item
-from vyos_agent.edge.report import STATE_NAMES, ClusterReporter
+from vyos_agent.edge.report import STATE_NAMES, ClusterReporter, Facts
 from vyos_agent.edge.runner import Runner
 from vyos_agent.edge.state import State
 
@@ -145,8 +146,14 @@ class Cluster:
         """Its item in the daemon's report; None when it is not running."""
         if self._runner is None:
             return None
-        failed = [vip.text for vip in self._failed]
-        return self._reporter.build(self.item.config, self._runner.node.report(), failed)
+        return self._reporter.build(self.item.config, self._runner.node.report(), self._facts())
+
+    def _facts(self) -> Facts:
+        mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]
+        return Facts(
+            failed=[vip.text for vip in self._failed],
+            unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
+        )
 
     def link_changed(self, name: str, link: Link | None) -> None:
         """An interface came, went, or changed."""

@@ -11,13 +11,14 @@ import asyncio
 import dataclasses
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
 from vyos_agent.edge.cluster import Cluster, Taken, Tools, interfaces
+from vyos_agent.edge.finding import Finder
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.orders import Item, Orders, Refusal
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0
 """What could not be started is tried again after so long, twice as long each time."""
+SETTLE_S = 0.1
+"""An interface that comes up gets its addresses one by one: one look for all of them."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -58,9 +61,11 @@ class Daemon:
         self._refused: tuple[Refusal, ...] = ()
         self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links = Links(on_link=self._link, on_address=self._address_removed)
+        self._links = Links(on_link=self._link, on_address=self._address_moved)
         self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
         self._tools = Tools(self._keeper, self._links, Announcer(self._links.get), state)
+        self._finder = Finder()
+        self._seeking: asyncio.TimerHandle | None = None
         self._revision = 0
         self._shown: dict[str, Any] | None = None
         self._moved = asyncio.Event()
@@ -95,6 +100,8 @@ class Daemon:
                 if pending.timer is not None:
                     pending.timer.cancel()
             self._pending.clear()
+            if self._seeking is not None:
+                self._seeking.cancel()
             await asyncio.gather(*(c.stop() for c in self._clusters.values()))
             self._clusters.clear()
         for task in self._tasks:
@@ -110,11 +117,12 @@ class Daemon:
 
     async def _serve(self, ordered: Orders, *, fresh: bool) -> tuple[Refusal, ...]:
         async with self._turns:
-            ids = {item.core.cluster_id: item for item in ordered.items}
+            self._finder.keep({item.uid for item in ordered.items} | {c.item.uid for c in self._clusters.values()})
+            ids = {item.core.cluster_id: item for item in await self._located(ordered.items)}
             spared = {i for i, c in self._clusters.items() if i not in ids and _names(ordered.refused, c)}
             self._forget_pending()
             await self._end([i for i in self._clusters if i not in ids and i not in spared])
-            await self._links.want(self._interfaces([*ordered.items, *(self._clusters[i].item for i in spared)]))
+            await self._links.want(self._interfaces([*ids.values(), *(self._clusters[i].item for i in spared)]))
             refused = list(ordered.refused)
             for cluster_id, item in ids.items():
                 message = await self._bring(cluster_id, item, [self._clusters[i].item for i in spared], fresh=fresh)
@@ -172,6 +180,32 @@ class Daemon:
     def _interfaces(self, items: Iterable[Item]) -> set[str]:
         return {name for item in items for name in interfaces(item)}
 
+    # -- addresses that name no interface
+
+    async def _located(self, items: Sequence[Item]) -> list[Item]:
+        if not any(item.sought for item in items):
+            return list(items)
+        try:
+            subnets = await self._links.subnets()
+        except OSError as error:
+            logger.error("the kernel refuses to tell about addresses: %s", error)
+            subnets = []
+        return [self._finder.locate(item, subnets) for item in items]
+
+    def _seek(self) -> None:
+        self._seeking = None
+        self._run(self._locate_again())
+
+    async def _locate_again(self) -> None:
+        """An address of the node's own came or went: some shared addresses may belong elsewhere now."""
+        async with self._turns:
+            running = list(self._clusters.values())
+            items = await self._located([cluster.item for cluster in running])
+            await self._links.want(self._interfaces([*items, *(p.item for p in self._pending.values())]))
+            for cluster, item in zip(running, items, strict=True):
+                if item.core != cluster.item.core:
+                    await cluster.update(item)
+
     # -- trying again
 
     def _forget_pending(self) -> None:
@@ -190,6 +224,7 @@ class Daemon:
         async with self._turns:
             if self._pending.get(cluster_id) is not pending:
                 return
+            (pending.item,) = await self._located([pending.item])
             message = await self._begin(cluster_id, pending.item)
             if message is not None:
                 self._try_again(cluster_id, pending)
@@ -224,9 +259,13 @@ class Daemon:
             cluster.link_changed(name, link)
         self._look_soon()
 
-    def _address_removed(self, index: int | None, port: int) -> None:
-        if not port or port != self._keeper.port:
+    def _address_moved(self, index: int | None, port: int, removed: bool) -> None:
+        if port and port == self._keeper.port:
+            return
+        if removed:
             self._keeper.check(index)
+        if self._seeking is None and any(cluster.item.sought for cluster in self._clusters.values()):
+            self._seeking = asyncio.get_running_loop().call_later(SETTLE_S, self._seek)
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():

@@ -105,7 +105,14 @@ class Kernel:
         """The interface of this name or alternative name, None when there is none. Raises OSError."""
         text = name.encode() + b"\0"
         kind = IFLA_IFNAME if len(text) <= NAME_BYTES + 1 else IFLA_ALT_IFNAME
-        body = IFINFO.pack(0, 0, 0, 0, 0, 0) + attribute(kind, text)
+        return self._one_link(0, attribute(kind, text))
+
+    def link_at(self, index: int) -> Link | None:
+        """The interface of this number, None when there is none. Raises OSError."""
+        return self._one_link(index, b"")
+
+    def _one_link(self, index: int, name: bytes) -> Link | None:
+        body = IFINFO.pack(0, 0, 0, index, 0, 0) + name
         body += attribute(IFLA_EXT_MASK, struct.pack("=I", RTEXT_FILTER_SKIP_STATS))
         try:
             return _link(self._netlink.get(Message(RTM_GETLINK, 0, body)))
