@@ -29,7 +29,7 @@ class Client:
 class Clients:
     """All of them."""
 
-    def __init__(self, world: World, seed: int, beside: Iterable[str]) -> None:
+    def __init__(self, world: World, seed: int | str, beside: Iterable[str]) -> None:
         self._world = world
         self._rng = random.Random(f"clients {seed}")
         self.all = [Client("everywhere"), *(Client(f"beside {name}", name) for name in beside)]

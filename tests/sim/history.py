@@ -62,6 +62,8 @@ class History:
         self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
         """By host and group: when it could not bring the group up."""
         self.transitions: collections.Counter[tuple[State, State, Reason]] = collections.Counter()
+        self.facts: collections.Counter[str] = collections.Counter()
+        """What else came about, by name: those rows of the state table that change no state."""
         self._dead_ms: dict[str, collections.deque[int]] = collections.defaultdict(
             lambda: collections.deque(maxlen=FRAMES_REMEMBERED)
         )
@@ -74,6 +76,12 @@ class History:
         for group in host.config.groups:
             if host.name in group.members:
                 self.states[group.name][host.name] = State.LISTENING
+
+    def restored(self, host: Host) -> None:
+        """Its daemon is as it was at some earlier time."""
+        assert host.node is not None
+        for group in host.node.report().groups:
+            self.states[group.name][host.name] = group.state
 
     def went_down(self, host: Host) -> None:
         """Killed or frozen just now."""

@@ -32,7 +32,7 @@ TURN_FRAMES_MAX = 256
 class Host:
     """A machine that can be killed, frozen, paused, powered off and started again."""
 
-    def __init__(self, world: World, config: Config, seed: int) -> None:
+    def __init__(self, world: World, config: Config, seed: int | str) -> None:
         self.world, self.config = world, config
         self.rng = random.Random(f"host {config.me} {seed}")
         self.clock = Clock(world.now, local_ms=world.now)
@@ -43,7 +43,7 @@ class Host:
         self.frozen = False
         self.trap: str | None = None
         """Freeze before the next effect of this kind."""
-        self.sprung = False
+        self.on_trap: Callable[[], None] | None = None
         self.disk: dict[str, int] = {}
         self.links: dict[str, bool] = {}
         self.monitors: dict[str, bool] = {}
@@ -169,7 +169,7 @@ class Host:
 
     def snapshot(self) -> Node | None:
         """What a hypervisor would save of the daemon."""
-        return copy.deepcopy(self.node)
+        return copy.deepcopy(self.node, {id(self.config): self.config})
 
     def roll_back(self, saved: Node) -> None:
         """The machine is restored as it was: same life, older state, its clock as it runs now."""
@@ -178,7 +178,7 @@ class Host:
         self.resumed_ms = self.world.now
         self.node = saved
         self.keeper, self.services = Keeper(self), Services(self)
-        self.world.started(self)
+        self.world.restored(self)
         self.turn()
 
     # -- time
@@ -263,8 +263,9 @@ class Host:
             what, at_ms = self._work.popleft()
             if isinstance(what, effects.Effect):
                 if self.trap == type(what).__name__:
-                    self.sprung = True
                     self._work.appendleft((what, at_ms))
+                    if self.on_trap is not None:
+                        self.on_trap()
                     self.freeze()
                     return
                 self._perform(what, at_ms)

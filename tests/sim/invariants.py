@@ -136,6 +136,8 @@ class Invariants:
             owners = world.history.claimants(name)
             handing = world.history.giving.get(name)
             moving = handing is not None and world.now - handing.at_ms <= bounds.of(world).validity_ms
+            if not self._quiet(name, bounds.of(world).settled_ms):
+                continue
             if rightful is not None and len(owners) != 1 and not (moving and len(owners) == 2):
                 self._fail(
                     "one owner when settled",
@@ -246,6 +248,10 @@ class Invariants:
             beat = wire.unseal(data, host.config.cluster_id, keyring)
             if isinstance(beat, wire.Beat):
                 self._words.said(self._world, host, beat)
+
+    def restored(self, host: Host) -> None:
+        """A machine was rolled back: what its daemon said since is not known to it."""
+        self._words.forget(host.name)
 
     def stepped(self, host: Host, at_ms: int) -> None:
         """A step of one node is over."""

@@ -61,7 +61,7 @@ class Pair:
 class Network:
     """Every interface name is a LAN that all hosts share; a frame reaches each other host once."""
 
-    def __init__(self, world: World, seed: int, delay_ms: tuple[int, int]) -> None:
+    def __init__(self, world: World, seed: int | str, delay_ms: tuple[int, int]) -> None:
         self._world = world
         self._rng = random.Random(f"network {seed}")
         self._tape_rng = random.Random(f"tape {seed}")

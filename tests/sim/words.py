@@ -55,6 +55,10 @@ class Words:
             if entry.handover is Handover.GO:
                 self._offer(host, beat, entry)
 
+    def forget(self, name: str) -> None:
+        """That host is not bound to what it has said."""
+        self._epochs = {key: told for key, told in self._epochs.items() if key[0] != name}
+
     def _epoch(self, host: Host, beat: Beat, entry: GroupEntry) -> None:
         life, epoch = self._epochs.get((host.name, entry.group), (0, 0))
         if life == beat.incarnation and entry.epoch < epoch:

@@ -29,7 +29,7 @@ class World:
         self,
         configs: Iterable[Config],
         *,
-        seed: int = 1,
+        seed: int | str = 1,
         delay_ms: tuple[int, int] = (0, 2),
         check: bool = True,
     ) -> None:
@@ -109,6 +109,12 @@ class World:
 
     def started(self, host: Host) -> None:
         self.history.started(host)
+        self.reckon()
+
+    def restored(self, host: Host) -> None:
+        self.history.restored(host)
+        if self.invariants is not None:
+            self.invariants.restored(host)
         self.reckon()
 
     def went_down(self, host: Host) -> None:
