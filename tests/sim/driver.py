@@ -54,6 +54,7 @@ class Driver:
     def __init__(self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)) -> None:
         self.spec = spec
         self.world = World([spec.render(m) for m in members], seed=seed, delay_ms=delay_ms)
+        self.world.careful = True
         self.done: collections.Counter[str] = collections.Counter()
         self.deprived: set[str] = set()
         """Members that no configuration reaches now."""

@@ -32,9 +32,11 @@ TURN_FRAMES_MAX = 256
 class Host:
     """A machine that can be killed, frozen, paused, powered off and started again."""
 
-    def __init__(self, world: World, config: Config, seed: int | str) -> None:
+    def __init__(self, world: World, config: Config, seed: int | str, name: str | None = None) -> None:
         self.world, self.config = world, config
-        self.rng = random.Random(f"host {config.me} {seed}")
+        self.name = name or config.me
+        """Of the machine; two machines can call themselves the same member by mistake."""
+        self.rng = random.Random(f"host {self.name} {seed}")
         self.clock = Clock(world.now, local_ms=world.now)
         self.kernel = Kernel(self.rng)
         self.systemd = Systemd(self.rng)
@@ -69,10 +71,6 @@ class Host:
         self._armed_ms: int | None = None
         self._expiry_ms: int | None = None
         self._parked: list[Callable[[], None]] = []
-
-    @property
-    def name(self) -> str:
-        return self.config.me
 
     @property
     def now(self) -> int:
@@ -142,6 +140,7 @@ class Host:
 
     def thaw(self) -> None:
         if self.frozen:
+            self.world.disturbed()
             self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
             self.world.reckon()
             self.keeper.thawed()
@@ -153,12 +152,14 @@ class Host:
     def pause(self) -> None:
         """The whole machine stands still: no process, no kernel, no clock."""
         if not self.clock.paused:
+            self.world.disturbed()
             self.clock.pause(self.world.now)
             self.look()
             self.world.reckon()
 
     def resume(self) -> None:
         if self.clock.paused:
+            self.world.disturbed()
             self.clock.resume(self.world.now)
             self.up_ms = self.resumed_ms = self.world.now
             self.look()
@@ -224,6 +225,8 @@ class Host:
         """An event for the daemon; a frozen one finds it when it wakes."""
         if self.node is None:
             return
+        if not isinstance(event, (events.Held, events.Served)):
+            self.world.disturbed()
         self._pending.append(event)
         if self.runs:
             self.turn()

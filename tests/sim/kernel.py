@@ -18,13 +18,14 @@ class Kernel:
         """When each address is over; it goes up to 1.1 s later than that."""
         self._gone_ms: dict[Vip, int] = {}
         self.refuses: set[Vip] = set()
+        self.late_ms = (0, KERNEL_LATE_MS)
 
     def apply(self, lifetimes_ms: Mapping[Vip, int], now: int) -> dict[Vip, str]:
         """Add or renew (0: leave alone), remove what is not named; what was refused."""
         for vip in self._gone_ms.keys() - lifetimes_ms.keys():
             del self._gone_ms[vip], self._ends_ms[vip]
         failed = {}
-        late_ms = self._rng.randint(0, KERNEL_LATE_MS)
+        late_ms = self._rng.randint(*self.late_ms)
         for vip, life_ms in lifetimes_ms.items():
             if life_ms and vip in self.refuses:
                 failed[vip] = "refused"

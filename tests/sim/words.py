@@ -87,7 +87,8 @@ class Words:
         claims[entry.epoch] = (host.name, world.now)
 
     def _standby(self, world: World, host: Host, entry: GroupEntry) -> None:
-        for name, group in world.groups.items():
+        for group in host.config.groups:
+            name = group.name
             if group.id == entry.group and not world.held[host.name].isdisjoint(group.vips):
                 self._fail(
                     "standby means swept",

@@ -51,6 +51,8 @@ class World:
         self._changed = False
         self.tape: list[tuple[str, str, bytes]] | None = None
         """Set to a list: every datagram that goes out from now on, as (sender, interface, data)."""
+        self.careful = False
+        """Whether whoever inflicts faults says which groups they may move (`Peace.harm`)."""
         self._newest: Config | None = None
         self._groups: dict[str, Group] = {}
         self._looks: set[int] = set()
@@ -105,9 +107,15 @@ class World:
         self.peace.reckon()
         self.changed()
 
+    def disturbed(self) -> None:
+        """Something was done to a host. Unless who did it says exactly what it may move, it may move anything."""
+        if not self.careful:
+            self.peace.harm(None)
+
     # -- what hosts tell
 
     def started(self, host: Host) -> None:
+        self.disturbed()
         self.history.started(host)
         self.reckon()
 
@@ -119,6 +127,7 @@ class World:
 
     def went_down(self, host: Host) -> None:
         """Killed or frozen just now, and was running before."""
+        self.disturbed()
         self.history.went_down(host)
         self.reckon()
 
@@ -253,6 +262,13 @@ class World:
     def heal(self) -> None:
         self.network.heal()
         self.reckon()
+
+    def add_twin(self, of: str, name: str) -> Host:
+        """A third machine is started with another's configuration, by mistake."""
+        twin = self.hosts[name] = Host(self, self.hosts[of].config, self.seed, name)
+        self.held[name] = frozenset()
+        twin.start()
+        return twin
 
     def deliver(self, target: str, interface: str, data: bytes, delay_ms: int = 0) -> None:
         self.network.deliver(target, interface, data, delay_ms)
