@@ -10,6 +10,8 @@ from vyos_agent.core.events import LinkChanged, Stopping
 from vyos_agent.core.model import Reason, State, Vip
 
 D, K = 3000, 500
+OVERLAP_MS = 20 + 2 * 2 + 3
+"""In a handover: the 20 ms of the rule, a frame each way, and the netlink worker."""
 
 
 def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: int) -> World:
@@ -91,8 +93,8 @@ def test_leaving_moves_the_group_at_once() -> None:
     world.run(200)
     assert world.holders() == {"b"}
     assert world.hosts["a"].node is None
-    assert world.dark_ms(at) <= 20
-    assert world.overlap_ms(at) == 0
+    assert world.dark_ms(at) == 0
+    assert world.overlap_ms(at) <= OVERLAP_MS
     assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_LEFT
 
 
@@ -115,8 +117,8 @@ def test_with_auto_failback_the_primary_takes_its_group_back() -> None:
     world.hosts["a"].start()
     world.run(4 * K)
     assert world.owners() == world.holders() == {"a"}
-    assert world.dark_ms(at) <= 20
-    assert world.overlap_ms(at) == 0
+    assert world.dark_ms(at) == 0
+    assert world.overlap_ms(at) <= OVERLAP_MS
     assert world.hosts["a"].decisions[-1][1].reason is Reason.FAILBACK
 
 
@@ -276,12 +278,16 @@ def test_thirty_two_groups_and_eight_members_fit_one_frame_and_more_are_split() 
     assert {d[9] for _, _, d in world.tape} == {1}
 
 
-def test_sixty_four_members_agree_in_split_frames() -> None:
-    names = [f"m{i:02}" for i in range(64)]
-    groups = [group(f"g{i}", names[i : i + 33] + names[:i], vip=Vip(f"10.0.0.{i}", 24, "eth0")) for i in range(32)]
+def test_what_does_not_fit_one_frame_goes_in_parts() -> None:
+    """And nobody takes an owner's silence in one part for its word that it owns nothing."""
+    names = [f"m{i:02}" for i in range(15)]
+    groups = [
+        group(f"g{i}", [names[(i + j) % 15] for j in range(3)], vip=Vip(f"10.0.0.{i}", 24, "eth0")) for i in range(32)
+    ]
     world = World([config(m, groups) for m in names])
     world.tape = []
     world.start()
-    world.run(3 * K)
-    assert {len(world.owners(g.name)) for g in groups} == {1}
-    assert {d[9] for _, _, d in world.tape} == {2}
+    world.run(2 * K)
+    assert all(world.owners(g.name) == {g.members[0]} for g in groups)
+    assert {d[9] for _, _, d in world.tape} >= {2}
+    assert max(len(d) for _, _, d in world.tape) <= 1452

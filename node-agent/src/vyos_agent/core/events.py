@@ -23,6 +23,8 @@ class Woke:
     """Time has passed or frames have come. `frames`: all that were queued, at most 256 a turn, oldest first."""
 
     frames: tuple[Frame, ...] = ()
+    slept_ms: int = 0
+    """By how much BOOTTIME has gone ahead of MONOTONIC since the last turn: the machine was suspended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Monitored:
 class Served:
     """What the host services of one group do here: the answer to a Serve, later, and again whenever it changes.
 
-    Never told about an older level than that of the newest Serve.
+    Told each time that the group's level changes, and whenever the state does; never about an older level than that of
+    the newest Serve.
     """
 
     group: str
@@ -96,4 +99,5 @@ class Stopping:
     """Leave: release everything, say so, and be done (SIGTERM, or the cluster is gone)."""
 
 
-Event = Woke | Sent | Held | LinkChanged | Monitored | Served | Forced | Configured | Hinted | Stopping
+Told = Woke | Held | LinkChanged | Monitored | Served | Forced | Configured | Hinted | Stopping
+Event = Told | Sent

@@ -1,14 +1,17 @@
-"""One group on this node: its state, and every way in which that changes.
+"""One group on this node: its state, what follows from that, and every transition (shared/protocol, state table).
 
     Listening -> Standby             all members heard, or the initial dead interval is over, and swept
-    Standby   -> Owner               no living owner, and it is this candidate's turn
-    Owner     -> Yielding            a stronger claim, a lost link, a failback, leaving, a refused address
-    Owner     -> Suspended           this process was asleep; -> Owner when acknowledged again
-    Suspended -> Yielding            a claim was made meanwhile
+    Listening -> Owner               an earlier life's addresses are alive, and everybody heard acknowledges this life
+    Standby   -> Owner               no living owner and it is this candidate's turn; or given in a handover
+    Standby   -> Listening           this process was late
+    Owner     -> Asking              a motive to move, and a target
+    Asking    -> Giving, Owner       the target is ready; refused, no answer, or no motive any more
+    Giving    -> Yielding, Owner     the target owns it; the target did not take it
+    Owner, Asking, Giving -> Suspended    this process was late; -> Owner when acknowledged again
+    Owner, Asking, Giving, Suspended -> Yielding    a stronger claim, a lost link, a refused address, nobody to move to
     Yielding  -> Standby             the kernel holds none of its addresses any more
 
-A transition is a method here, and nothing else sets `state`. Reading peers is `view`'s work, frames and addresses
-are the node's.
+A transition is a method here, and nothing else sets `state`. Which one is made when is in `rules`.
 """
 
 from __future__ import annotations
@@ -16,43 +19,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from vyos_agent.core import election
+from vyos_agent.core import adoption, handover
 from vyos_agent.core.announce import NEVER_MS, Announcer
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.election import Candidate, Claim
-from vyos_agent.core.model import EPOCH_MAX, OWNING, Group, MemberId, Reason, State, Vip
-from vyos_agent.core.view import View
-
-BACKOFF_MS = 30_000
-"""How long a member stands back that could not bring a group up; doubles each time (design.md section 5, rule 6)."""
-BACKOFF_MAX_MS = 3_600_000
+from vyos_agent.core.election import Claim, wait_ms
+from vyos_agent.core.following import Following
+from vyos_agent.core.model import EPOCH_MAX, OWNING, Force, Group, MemberId, Reason, Serving, State, Vip
+from vyos_agent.core.motives import Motives
+from vyos_agent.core.novelty import Novelty
+from vyos_agent.core.services import Backoff, Services
+from vyos_agent.core.turn import Turn
+from vyos_agent.core.view import Standing
+from vyos_agent.core.wire import Handover
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Turn:
-    """What a decision needs beyond the group itself: one instant of the node."""
+class Taken:
+    """A handover that this member accepted: until its giver has let go, lives are short and frames frequent."""
 
-    now: int
-    view: View
-    me: MemberId
-    listened: bool
-    """All members are believed, or the initial dead interval is over; after a sleep: all heard acknowledge again."""
-    awake: bool
-    """Not in the interval after a sleep, in which nobody is judged."""
-    swept: bool
-    """The kernel has answered: what it holds of this cluster is known."""
-    same_generation: bool
-    """Every living member carries this node's generation."""
-    linked: bool
-    """The interfaces of all its addresses have a carrier."""
-    keepalive_ms: int
-    init_dead_ms: int
-    announce_count: int
-    names: Mapping[MemberId, str]
-    reachable: frozenset[MemberId]
-    """Members heard over a link that is up."""
-    ready_targets: frozenset[MemberId]
-    """Members heard directly, at this generation."""
+    giver: MemberId
+    until_ms: int
 
 
 class GroupMachine:
@@ -60,222 +46,253 @@ class GroupMachine:
 
     def __init__(self, group: Group, me: str, now: int, *, epoch: int, fresh_since_ms: int | None) -> None:
         self.group = group
+        self.me = me
         self.rank = group.members.index(me) if me in group.members else -1
         self.state = State.LISTENING if self.rank >= 0 else State.NONE
         self.since_ms = now
+        """When this member began or ceased to own the group, or last changed its state while it did not."""
         self.reason: Reason | None = None
+        """Why then."""
         self.epoch = epoch
         """Highest epoch known; while owner: its claim."""
-        self.owner: Claim | None = None
-        """Whom this member believes to own the group."""
+        self.following = Following()
         self.announcer = Announcer()
-        self.fresh_since_ms = fresh_since_ms
-        """Set when the group is new to a running member: it waits for every living member to know it too."""
-        self.fresh_vips: dict[Vip, int] = {}
-        """Addresses that are new to a running member, and since when: they wait likewise."""
+        self.contested = False
+        """A rival was heard, and the LAN told once."""
+        self.services = Services()
+        self.stand_back = Backoff()
+        """After a failure here: this member is no candidate, but takes over from one that died."""
+        self.motives = Motives()
+        self.move: handover.Move | None = None
+        self.taken: Taken | None = None
+        self.wish_until_ms: int | None = None
+        """A person told this member to become the owner: until then it asks for the group."""
+        self.level = handover.SILENT
+        """What this member's frame says of a handover."""
+        self.adoption: adoption.Adoption | None = None
+        self.novelty = Novelty(fresh_since_ms)
+        self.unowned_ms: int | None = None
+        """Since when this member could claim the group, which has no owner."""
         self.decided: list[Decided] = []
         """Changes of state since the node last looked."""
-        self._unowned_ms: int | None = None
-        self._better_ms: int | None = None
-        self._last_owner: Claim | None = None
-        self._contested = False
-        self._leaving = False
-        self._failures = 0
-        self._backoff_until_ms = 0
+        self._given = False
+        """The group was given when this process slept: the target may claim the next epoch yet."""
 
-    # -- what others ask
+    # -- what follows from the state
 
     @property
     def wanted(self) -> tuple[Vip, ...]:
         """The addresses that this node must hold now."""
-        return tuple(v for v in self.group.vips if v not in self.fresh_vips) if self.state in OWNING else ()
+        if self.adoption is not None:
+            return tuple(v for v in self.group.vips if v in self.adoption.vips)
+        return tuple(v for v in self.group.vips if v not in self.novelty.vips) if self.state in OWNING else ()
 
     @property
     def renewed(self) -> tuple[Vip, ...]:
         """Those of them that it may add and renew."""
-        return () if self.state is State.SUSPENDED else self.wanted
+        return self.wanted if self.state in OWNING and self.state is not State.SUSPENDED else ()
+
+    @property
+    def announced(self) -> tuple[Vip, ...]:
+        """Those of which it may tell the LAN; one that gives them away says nothing more."""
+        return self.wanted if self.state in (State.OWNER, State.ASKING) else ()
+
+    @property
+    def brief(self) -> bool:
+        """Whether its addresses get the shortest life: it gives them away, or has taken them and the giver holds on."""
+        return self.state is State.GIVING or (self.taken is not None and self.state in OWNING)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether frames must be frequent: a handover is under way."""
+        return self.taken is not None or self.level.kind is not Handover.NONE
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of it is here still: an address, or a host service that may yet be stopped."""
+        serving = self.services.wanted is not None and not self.services.stopped(self.group.units)
+        return self.state in OWNING or self.state is State.YIELDING or (serving and not self.services.cannot_stop())
+
+    @property
+    def watchful(self) -> bool:
+        """Whether an acknowledgement alone, with no other news, may change something."""
+        return self.hurried or self.adoption is not None or self.state is State.SUSPENDED
+
+    def claim(self, me: MemberId) -> Claim:
+        """What it says, or would say, against a rival."""
+        return Claim(me, self.epoch, max(0, self.rank))
+
+    def able(self, turn: Turn) -> bool:
+        """Whether this node could hold the group."""
+        barred = self.motives.going is not None or self.me in self.group.maintenance
+        absent = bool(self.group.units) and self.services.told is Serving.ABSENT
+        return self.rank >= 0 and turn.linked and not barred and not absent
 
     def candidate(self, turn: Turn) -> bool:
-        """Whether this node could take the group (design.md section 5, rule 2)."""
-        return self.rank >= 0 and not self._leaving and turn.linked and turn.now >= self._backoff_until_ms
+        """Whether it should (design.md section 5, rule 2): nothing failed here just now, and it is not cordoned."""
+        return self.able(turn) and not self.stand_back.active(turn.now) and not turn.at.config.standby
+
+    def ready(self, turn: Turn) -> bool:
+        """Whether a planned move to this node may begin."""
+        stopped = self.services.stopped(self.group.units)
+        return self.state is State.STANDBY and turn.judged and stopped and self.candidate(turn)
 
     def deadline_ms(self, turn: Turn) -> int:
         """When a decision will be due with nothing new heard."""
-        due: list[int] = []
-        if self.state is State.STANDBY and self._unowned_ms is not None and self.candidate(turn):
-            due.append(self._unowned_ms + election.wait_ms(self._place(turn), turn.keepalive_ms))
-        if self.state is State.OWNER and self._better_ms is not None:
-            due.append(self._better_ms + self.group.failback_delay_ms)
-        if turn.view.blocked_until_ms is not None:
-            due.append(turn.view.blocked_until_ms)
-        if self._backoff_until_ms > turn.now:
-            due.append(self._backoff_until_ms)
-        fresh = [*self.fresh_vips.values(), *([] if self.fresh_since_ms is None else [self.fresh_since_ms])]
-        due += [since_ms + turn.init_dead_ms for since_ms in fresh]
+        due = [*self.novelty.due_ms(turn.at.config.init_dead_ms), self.stand_back.until_ms]
+        optional = (turn.view.letting_go_until_ms, turn.view.unknown_until_ms, self.wish_until_ms)
+        due += [ms for ms in optional if ms is not None]
+        if self.unowned_ms is not None:
+            place = self.following.place(turn, candidate=self.candidate(turn))
+            due.append(self.unowned_ms + wait_ms(place, turn.at.config.keepalive_ms))
+        if self.state is State.OWNER:
+            due += self.motives.due_ms()
+        if self.move is not None:
+            due += self.move.due_ms()
+        if self.taken is not None:
+            due.append(self.taken.until_ms)
+        if self.adoption is not None:
+            due += self.adoption.due_ms, self.adoption.end_ms
         return min((d for d in due if d > turn.now), default=NEVER_MS)
-
-    # -- the door
-
-    def decide(self, turn: Turn, held: frozenset[Vip]) -> None:
-        """Look at the instant and make every change of state that it asks for."""
-        self._ripen(turn)
-        if self.state is State.LISTENING:
-            self._listening(turn)
-        if self.state is State.SUSPENDED:
-            self._suspended(turn)
-        if self.state is State.OWNER:
-            self._owner(turn)
-        if self.state is State.YIELDING and held.isdisjoint(self.group.vips):
-            self._become(State.STANDBY, self.reason or Reason.PEER_RELEASED, turn.now)
-        if self.state is State.STANDBY:
-            self._standby(turn)
-        self._see_owner(turn)
-
-    def _ripen(self, turn: Turn) -> None:
-        """What is new to a running member becomes usable when all know it, or after the initial dead interval."""
-        if turn.same_generation:
-            self.fresh_vips.clear()
-            self.fresh_since_ms = None
-            return
-        limit_ms = turn.now - turn.init_dead_ms
-        self.fresh_vips = {v: since for v, since in self.fresh_vips.items() if since > limit_ms}
-        if self.fresh_since_ms is not None and self.fresh_since_ms <= limit_ms:
-            self.fresh_since_ms = None
-
-    def _listening(self, turn: Turn) -> None:
-        ready = turn.listened and self.fresh_since_ms is None
-        if turn.swept and (ready or turn.view.claims):
-            self._become(State.STANDBY, Reason.LISTENED, turn.now)
-
-    def _standby(self, turn: Turn) -> None:
-        view = turn.view
-        blocked = view.blocked_until_ms is not None and view.blocked_until_ms > turn.now
-        if view.claims or blocked or not self.candidate(turn) or not turn.awake or self.fresh_since_ms is not None:
-            self._unowned_ms = None
-            return
-        if self._unowned_ms is None:
-            self._unowned_ms = turn.now
-        if turn.now - self._unowned_ms >= election.wait_ms(self._place(turn), turn.keepalive_ms):
-            self._claim(turn)
-
-    def _owner(self, turn: Turn) -> None:
-        mine = Claim(turn.me, self.epoch, self.rank)
-        rival = election.strongest(turn.view.claims)
-        if rival is not None and rival.strength > mine.strength:
-            self._yield(Reason.SETTLED, turn.now, turn.names.get(rival.owner))
-        elif not turn.linked and any(c.member in turn.reachable for c in turn.view.candidates):
-            self._yield(Reason.LINK_LOST, turn.now)
-        elif self._failback_due(turn):
-            self._yield(Reason.FAILBACK, turn.now)
-        elif (rival is not None and rival.epoch >= self.epoch) or turn.view.epoch > self.epoch:
-            self.raise_epoch(max(turn.view.epoch, self.epoch))
-        if self.state is State.OWNER:
-            self._defend(turn)
-
-    def _defend(self, turn: Turn) -> None:
-        """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word."""
-        contested = bool(turn.view.claims) or turn.view.blocked_until_ms is not None
-        if contested != self._contested:
-            self.announcer.burst(turn.now, 1 if contested else turn.announce_count)
-        self._contested = contested
-
-    def _suspended(self, turn: Turn) -> None:
-        if turn.view.claims:
-            self._yield(Reason.SETTLED, turn.now, turn.names.get(turn.view.claims[0].owner))
-        elif turn.listened:
-            self._become(State.OWNER, Reason.RESUMED, turn.now)
-
-    def _failback_due(self, turn: Turn) -> bool:
-        """A strictly better member, ready at this generation, has been there without a break for failbackDelay."""
-        better = [c for c in turn.view.candidates if c.rank < self.rank and c.member in turn.ready_targets]
-        if not self.group.auto_failback or not better:
-            self._better_ms = None
-            return False
-        if self._better_ms is None:
-            self._better_ms = turn.now
-        return turn.now - self._better_ms >= self.group.failback_delay_ms
 
     # -- transitions
 
-    def raise_epoch(self, over: int) -> None:
-        """Go above an epoch learned of, with no move."""
-        self.epoch = min(EPOCH_MAX, over + 1)
+    def listened(self, now: int) -> None:
+        """What an earlier life left is gone, and this member knows who owns the group."""
+        self._become(State.STANDBY, Reason.LISTENED, now)
 
-    def _claim(self, turn: Turn) -> None:
-        assert self.state is State.STANDBY, self.state
-        last = self._last_owner
+    def adopt(self, now: int) -> None:
+        """Go on as the owner that an earlier life was."""
+        self.adoption = None
+        self.epoch = max(self.epoch, 1)
+        self._become(State.OWNER, Reason.ADOPTED, now)
+
+    def take_over(self, turn: Turn) -> None:
+        """Claim the group, which nobody owns."""
+        last = self.following.last
         self.raise_epoch(max(self.epoch, turn.view.epoch))
-        self._become(State.OWNER, self._claim_reason(turn.view), turn.now, turn.names.get(last.owner) if last else None)
+        peer = turn.name(last.owner) if last is not None else None
+        self._become(State.OWNER, self.following.reason(turn), turn.now, peer)
 
-    def _yield(self, reason: Reason, now: int, peer: str | None = None) -> None:
+    def take(self, turn: Turn, giver: Standing) -> None:
+        """Claim the group, which is given to this member."""
+        self.raise_epoch(max(self.epoch, turn.view.epoch))
+        patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
+        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms)
+        self._become(State.OWNER, handover.taker_reason(giver.entry.cause), turn.now, turn.name(giver.peer.id))
+
+    def ask(self, turn: Turn, reason: Reason, target: MemberId) -> None:
+        """Begin a planned move."""
+        self.move = handover.begin(turn, reason, target)
+        self._become(State.ASKING, reason, turn.now, turn.name(target))
+
+    def give(self, turn: Turn, move: handover.Move) -> None:
+        """The target is ready: no more announcements, services stop, lives are shortened; then GO."""
+        move.given_ms = turn.now
+        self.announcer.cancel()
+        self._become(State.GIVING, Reason.READY, turn.now, turn.name(move.target))
+
+    def keep(self, turn: Turn, move: handover.Move, reason: Reason) -> None:
+        """The move is over, and this member owns the group still."""
+        self.motives.ended(move, turn.now)
+        if move.given_ms is not None:
+            self.announcer.burst(turn.now, turn.at.config.announce_count)
+        self._become(State.OWNER, reason, turn.now, turn.name(move.target))
+
+    def let_go(self, reason: Reason, now: int, peer: str | None = None) -> None:
+        """Own it no more: the addresses are removed, and only then this member says so."""
         assert self.state in OWNING, self.state
         self.announcer.cancel()
         self._become(State.YIELDING, reason, now, peer)
 
-    def stop(self, now: int, reason: Reason) -> None:
-        """Let go for good: this member leaves, or the configuration names the group no more."""
-        self._leaving = True
-        if self.state in OWNING:
-            self._yield(reason, now)
+    def gone(self, now: int) -> None:
+        """The kernel holds none of its addresses any more."""
+        self._become(State.STANDBY, self.reason or Reason.PEER_RELEASED, now)
 
     def sleep(self, now: int) -> None:
         """This process was late: an owner waits to be acknowledged again, anybody else listens first."""
         self.announcer.cancel()
         if self.state in OWNING and self.state is not State.SUSPENDED:
+            self._given = self.move is not None and self.move.go_ms is not None
             self._become(State.SUSPENDED, Reason.SLEPT, now)
         elif self.state is State.STANDBY:
             self._become(State.LISTENING, Reason.SLEPT, now)
 
+    def resume(self, now: int) -> None:
+        """Acknowledged again: own it as before, but above a claim that may have followed from a GO."""
+        if self._given:
+            self.raise_epoch(self.epoch + 1)
+        self._become(State.OWNER, Reason.RESUMED, now)
+
+    def raise_epoch(self, over: int) -> None:
+        """Go above an epoch learned of, with no move."""
+        self.epoch = min(EPOCH_MAX, over + 1)
+
+    # -- what others tell
+
+    def stop(self, now: int, reason: Reason, *, at_once: bool) -> None:
+        """Own it no more, for good: this member leaves, or the configuration names it no more."""
+        self.motives.going = reason
+        self.adoption = None
+        if self.state in OWNING and (at_once or self.state is State.SUSPENDED):
+            self.let_go(reason, now)
+
     def failed(self, now: int) -> None:
         """The kernel refused an address: give the group to another, and stand back for a growing time."""
-        if self.state is State.OWNER:
-            self._backoff_until_ms = now + min(BACKOFF_MAX_MS, BACKOFF_MS << self._failures)
-            self._failures = min(self._failures + 1, BACKOFF_MAX_MS.bit_length())
-            self._yield(Reason.ADD_FAILED, now)
+        if self.renewed:
+            self.stand_back.fail(now)
+            self.let_go(Reason.ADD_FAILED, now)
 
-    def reconfigure(self, group: Group, me: str, now: int, *, running: bool) -> None:
+    def served(self, told: Serving, message: str, now: int) -> None:
+        """What the host services do. A failure here makes this member stand back."""
+        self.services.tell(told, message)
+        if self.services.failed() and not self.motives.failed_here:
+            self.motives.failed_here = True
+            self.stand_back.fail(now)
+
+    def force(self, command: Force, now: int, keepalive_ms: int) -> None:
+        """A person's command: ask the owner for the group, or give it away if this member owns it."""
+        if command is Force.STANDBY:
+            self.motives.forced = self.state in OWNING
+        elif self.state not in OWNING:
+            self.stand_back.reset()
+            self.wish_until_ms = now + handover.patience_ms(keepalive_ms, keepalive_ms)
+
+    def find(self, left_ms: Mapping[Vip, int], now: int) -> None:
+        """What the kernel holds of an earlier life: told once, before anything else was decided."""
+        found = adoption.witnessed(self.group.vips, left_ms)
+        if found and self.state is State.LISTENING:
+            self.adoption = adoption.Adoption(found, now)
+
+    def reconfigure(self, group: Group, now: int, *, running: bool) -> None:
         """A new configuration of the same group: addresses that are new wait until everybody knows them."""
-        known = set(self.group.vips)
-        if running and self.state in OWNING:
-            self.fresh_vips.update({v: now for v in group.vips if v not in known})
-        self.fresh_vips = {v: since for v, since in self.fresh_vips.items() if v in group.vips}
+        self.novelty.learn(self.group.vips, group.vips, now if running and self.state in OWNING else None)
         self.group = group
-        self.rank = group.members.index(me) if me in group.members else -1
-        self._leaving = False
+        self.rank = group.members.index(self.me) if self.me in group.members else -1
         if self.rank < 0:
-            self.stop(now, Reason.REMOVED)
-        elif self.state is State.NONE:
-            self.fresh_since_ms = now
+            self.stop(now, Reason.REMOVED, at_once=False)
+            if self.state in (State.LISTENING, State.STANDBY):
+                self._become(State.NONE, Reason.REMOVED, now)
+            return
+        self.motives.going = None
+        if self.state is State.NONE:
+            self.novelty.since_ms = now
             self._become(State.LISTENING, Reason.LISTENED, now)
+
+    def note(self, reason: Reason) -> None:
+        """Tell of something that changed no state."""
+        self.decided.append(Decided(self.group.name, self.state, self.state, self.epoch, reason))
 
     def _become(self, state: State, reason: Reason, now: int, peer: str | None = None) -> None:
         if self.rank < 0 and state is State.STANDBY:
             state = State.NONE
         self.decided.append(Decided(self.group.name, self.state, state, self.epoch, reason, peer))
-        self.state, self.reason, self.since_ms = state, reason, now
-        self._unowned_ms = self._better_ms = None
-
-    # -- whom it follows
-
-    def _claim_reason(self, view: View) -> Reason:
-        last = self._last_owner
-        if last is None:
-            return Reason.FIRST_CLAIM
-        if last.owner in view.left:
-            return Reason.PEER_LEFT
-        if last.owner in view.dead:
-            return Reason.PEER_DEAD
-        return Reason.FAILBACK if self.group.auto_failback and last.rank > self.rank else Reason.PEER_RELEASED
-
-    def _see_owner(self, turn: Turn) -> None:
-        claims = list(turn.view.claims)
-        if self.state in OWNING:
-            claims.append(Claim(turn.me, self.epoch, self.rank))
-        else:
-            self.epoch = max(self.epoch, turn.view.epoch)
-        self.owner = election.strongest(claims)
-        self._last_owner = self.owner or self._last_owner
-
-    def _place(self, turn: Turn) -> int:
-        others = turn.view.candidates + (turn.view.coming if self._last_owner is None else ())
-        return election.turn(others, Candidate(turn.me, self.rank))
+        if not (self.state in OWNING and state in OWNING):
+            self.reason, self.since_ms = reason, now
+            self.motives.restart()
+        if state not in (State.ASKING, State.GIVING):
+            self.move = None
+        if state is not State.SUSPENDED:
+            self._given = False
+        self.state = state
+        self.unowned_ms = None

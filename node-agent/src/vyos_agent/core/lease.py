@@ -37,11 +37,13 @@ class Lease:
         self._dead_ms.append(dead_ms)
         self._frame_ms = now
 
-    def renew(self, now: int, *, dead_ms: int, keepalive_ms: int) -> int:
-        """Begin a new lifetime now; its length in milliseconds."""
-        length_ms = lifetime_ms(dead_ms=min(self._dead_ms, default=dead_ms), keepalive_ms=keepalive_ms)
-        self.end_ms = now + length_ms
-        return length_ms
+    def life_ms(self, *, dead_ms: int, keepalive_ms: int) -> int:
+        """How long an address may live from now."""
+        return lifetime_ms(dead_ms=min(self._dead_ms, default=dead_ms), keepalive_ms=keepalive_ms)
+
+    def renew(self, now: int, life_ms: int) -> None:
+        """Begin a new life now, as long as the shortest that is given to an address."""
+        self.end_ms = now + life_ms
 
     def lapse(self) -> None:
         """Nothing may be added, renewed or announced until the next renewal."""

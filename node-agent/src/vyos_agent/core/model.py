@@ -32,6 +32,11 @@ def wire_id(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1
 
 
+@functools.cache
+def _ids(names: tuple[str, ...]) -> frozenset[MemberId]:
+    return frozenset(MemberId(wire_id(name)) for name in names)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Vip:
     """One address that a group brings along, as it is written into the kernel."""
@@ -71,7 +76,7 @@ class Group:
     @property
     def member_ids(self) -> frozenset[MemberId]:
         """Its members' identities on the wire."""
-        return frozenset(MemberId(wire_id(m)) for m in self.members)
+        return _ids(self.members)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,6 +164,24 @@ class Force(enum.StrEnum):
     """Give the group to the best other member."""
 
 
+class Cause(enum.IntEnum):
+    """Why a planned move is asked for, or refused. The numbers stand on the wire (four bits): add, never renumber."""
+
+    NONE = 0
+    REQUESTED = 1
+    FAILBACK = 2
+    MONITORS = 3
+    CORDON = 4
+    LEAVING = 5
+    MAINTENANCE = 6
+    SERVICE = 7
+    REMOVED = 8
+    NOT_STANDBY = 9
+    """Refused: the target still listens, lets go, or is no member of the group."""
+    NOT_ABLE = 10
+    """Refused: a link is down, a service failed or is absent, or the target is in maintenance, cordoned or leaving."""
+
+
 class Ending(enum.StrEnum):
     """Why a node's life is over."""
 
@@ -201,6 +224,8 @@ class Reason(enum.StrEnum):
     """The kernel refused an address."""
     SERVICE_FAILED = "ServiceFailed"
     """A host service did not start here, or ended by itself."""
+    EPOCH_RAISED = "EpochRaised"
+    """The owner goes on above an epoch that it learned of; nothing moves."""
     ADOPTED = "Adopted"
     """This member's earlier life owned the group; its addresses are alive still."""
     HANDOVER_REQUESTED = "HandoverRequested"
@@ -242,6 +267,6 @@ class Drop(enum.StrEnum):
     UNPROVED = "Unproved"
     """Authentic, but nothing in it proves that it is not a recording."""
     NEVER_SENT = "NeverSent"
-    """It acknowledges a frame that this life never sent: this node was rolled back or cloned."""
+    """It shows that this life sent a frame that it never sent: this node was rolled back or cloned."""
     TABLE_FULL = "TableFull"
     """More senders outside the configuration than are kept."""

@@ -66,6 +66,8 @@ class PeerReport:
     state: str
     """Alive, Listening, Dead, Left or Unheard."""
     since_ms: int
+    links: tuple[str, ...] = ()
+    """Heartbeat interfaces over which it was heard within its dead interval."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

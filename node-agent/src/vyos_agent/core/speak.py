@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from vyos_agent.core import view, wire
+from vyos_agent.core import wire
 from vyos_agent.core.effects import Send
-from vyos_agent.core.group import GroupMachine, Turn
-from vyos_agent.core.model import NOBODY, Config, State
+from vyos_agent.core.group import GroupMachine
+from vyos_agent.core.model import NOBODY, OWNING, Config, State
 from vyos_agent.core.peers import Peers
+from vyos_agent.core.turn import Turn
 
 
 def frame(
     config: Config,
     peers: Peers,
-    groups: Iterable[tuple[GroupMachine, Turn]],
+    entries: Iterable[wire.GroupEntry],
     now: int,
     *,
     leaving: bool,
@@ -33,7 +34,7 @@ def frame(
         answer_please=answer_please,
         link=0,
         peers=peers.entries(now),
-        groups=tuple(_entry(peers, machine, turn, leaving=leaving) for machine, turn in groups),
+        groups=tuple(entries),
     )
     parts = wire.split(beat)
     datagrams = {
@@ -45,17 +46,45 @@ def frame(
     return Send(datagrams), parts[-1].sequence
 
 
-def _entry(peers: Peers, machine: GroupMachine, turn: Turn, *, leaving: bool) -> wire.GroupEntry:
-    heard = view.direct_claim(peers, machine.group.id)
+def entry(machine: GroupMachine, turn: Turn) -> wire.GroupEntry:
+    """One group as this node stands to it, and the strongest claim that it heard itself."""
+    heard = turn.view.heard_claim
     return wire.GroupEntry(
         group=machine.group.id,
         epoch=machine.epoch,
         state=machine.state,
         rank=max(0, machine.rank),
-        candidate=machine.candidate(turn) and not leaving,
-        ready=machine.state is State.STANDBY,
+        candidate=machine.candidate(turn),
+        ready=machine.ready(turn),
+        services_stopped=machine.services.stopped(machine.group.units),
         suspended=machine.state is State.SUSPENDED,
+        monitors=turn.mine.monitors,
+        list_hash=turn.mine.list_hash,
+        handover=machine.level.kind,
+        cause=machine.level.cause,
+        target=machine.level.partner,
         claim_owner=heard.owner if heard else NOBODY,
         claim_epoch=heard.epoch if heard else 0,
         claim_rank=heard.rank if heard else 0,
     )
+
+
+def is_news(old: wire.GroupEntry | None, new: wire.GroupEntry) -> bool:
+    """Whether what it says of this member itself must be said at once; an epoch only when it is a claim."""
+    if old is None:
+        return True
+    if old == new:
+        return False
+    said = dataclasses.replace(
+        old,
+        epoch=old.epoch if new.state in OWNING else new.epoch,
+        claim_owner=new.claim_owner,
+        claim_epoch=new.claim_epoch,
+        claim_rank=new.claim_rank,
+    )
+    return said != new
+
+
+def is_relayed_news(old: wire.GroupEntry | None, new: wire.GroupEntry) -> bool:
+    """Whether somebody else's claim has come or gone: whoever does not hear it waits for this."""
+    return old is not None and (old.claim_owner, old.claim_epoch) != (new.claim_owner, new.claim_epoch)

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from vyos_agent.core import wire
 from vyos_agent.core.election import Candidate, Claim, strongest
-from vyos_agent.core.model import OWNING, GroupId, MemberId, State
-from vyos_agent.core.peers import Peer, Peers, fresher
+from vyos_agent.core.model import OWNING, Group, GroupId, MemberId, State
+from vyos_agent.core.peers import Peer, Peers, Relay, ahead, fresher
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """One living peer and what its newest frame says of the group."""
+
+    peer: Peer
+    entry: wire.GroupEntry
+    candidate: Candidate
+    direct: bool
+    """Heard within its dead interval over a link that is up, not only by another's word."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -16,43 +28,60 @@ class View:
 
     claims: tuple[Claim, ...]
     """Living owners, heard directly or by one relay."""
-    blocked_until_ms: int | None
+    letting_go_until_ms: int | None
     """Somebody may still hold an address (it is letting go, or its earlier life held it): until then nobody claims."""
+    unknown_until_ms: int | None
+    """A member's frame has not said yet what it is to the group: until then nobody claims."""
     candidates: tuple[Candidate, ...]
-    """Members heard directly that could take the group now."""
+    """Members that could take the group now."""
     coming: tuple[Candidate, ...]
-    """Members heard directly that are still listening: they count before a first claim only."""
+    """Members that are still listening: they count before a first claim only."""
+    heard_claim: Claim | None
+    """The strongest claim heard directly: what this node passes on."""
     epoch: int
     """The highest epoch that any believed member tells."""
-    dead: frozenset[MemberId]
-    left: frozenset[MemberId]
-    """Members that are gone: silent beyond their dead interval, or by their own word."""
+    standings: Mapping[MemberId, Standing]
+
+    @property
+    def blocked_until_ms(self) -> int | None:
+        """Until when nobody claims, if nothing more is heard."""
+        blocked = (self.letting_go_until_ms, self.unknown_until_ms)
+        return max((b for b in blocked if b is not None), default=None)
+
+    def direct(self, member: MemberId) -> Standing | None:
+        """A member that is heard directly: the only kind that can be a partner of a handover."""
+        standing = self.standings.get(member)
+        return standing if standing is not None and standing.direct else None
 
 
-def view(peers: Peers, group: GroupId, now: int) -> View:
-    """Gather it."""
+def view(peers: Peers, group: Group, reachable: frozenset[MemberId], now: int) -> View:
+    """Gather it. `reachable`: whom this node hears over a link that is up."""
     living = peers.living()
-    entries = [(p, p.groups[group]) for p in living if group in p.groups]
-    claims = {p.id: Claim(p.id, e.epoch, e.rank) for p, e in entries if e.state in OWNING}
-    _relayed(peers, living, group, now, claims)
-    blocked = [g.until_ms for p in living if (g := p.ghosts.get(group)) is not None and g.until_ms > now]
-    blocked += [p.last_ms + p.dead_ms for p, e in entries if e.state is State.YIELDING]
-    able = [(p, e) for p, e in entries if p.id in peers.members and not p.leaving and e.candidate]
+    standings = {p.id: _standing(p, e, reachable) for p in living if (e := p.groups.get(group.id)) is not None}
+    claims = {m: Claim(m, s.entry.epoch, s.entry.rank) for m, s in standings.items() if s.entry.state in OWNING}
+    heard_claim = strongest(claims.values())
+    _relayed(peers, living, group.id, now, claims)
+    going = [g.until_ms for p in living if (g := p.ghosts.get(group.id)) is not None]
+    going += [s.peer.last_ms + s.peer.dead_ms for s in standings.values() if s.entry.state is State.YIELDING]
+    # What a member's frame did not say yet is unknown, not "no": its other parts come within a keepalive or two.
+    members = group.member_ids
+    unknown = [p.since_ms + 2 * p.keepalive_ms for p in living if p.id in members and p.id not in standings]
+    able = [s for m, s in standings.items() if m in peers.members and not s.peer.leaving and s.entry.candidate]
     return View(
         claims=tuple(claims.values()),
-        blocked_until_ms=max(blocked, default=None),
-        candidates=tuple(Candidate(p.id, e.rank) for p, e in able if e.state is State.STANDBY),
-        coming=tuple(Candidate(p.id, e.rank) for p, e in able if e.state is State.LISTENING),
-        epoch=max([e.epoch for _, e in entries] + [c.epoch for c in claims.values()], default=0),
-        dead=frozenset(p.id for p in peers.table.values() if not p.believed and not p.leaving),
-        left=frozenset(p.id for p in peers.table.values() if p.leaving),
+        letting_go_until_ms=max((ms for ms in going if ms > now), default=None),
+        unknown_until_ms=max((ms for ms in unknown if ms > now), default=None),
+        candidates=tuple(s.candidate for s in able if s.entry.state is State.STANDBY),
+        coming=tuple(s.candidate for s in able if s.entry.state is State.LISTENING),
+        heard_claim=heard_claim,
+        epoch=max([s.entry.epoch for s in standings.values()] + [c.epoch for c in claims.values()], default=0),
+        standings=standings,
     )
 
 
-def direct_claim(peers: Peers, group: GroupId) -> Claim | None:
-    """The strongest claim heard directly from another: what this node passes on."""
-    entries = [(p.id, p.groups[group]) for p in peers.living() if group in p.groups]
-    return strongest(Claim(m, e.epoch, e.rank) for m, e in entries if e.state in OWNING)
+def _standing(peer: Peer, entry: wire.GroupEntry, reachable: frozenset[MemberId]) -> Standing:
+    candidate = Candidate(peer.id, entry.rank, entry.monitors, entry.list_hash)
+    return Standing(peer, entry, candidate, peer.id in reachable)
 
 
 def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims: dict[MemberId, Claim]) -> None:
@@ -61,19 +90,26 @@ def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims:
         told = teller.groups.get(group)
         if told is None:
             continue
-        for about, (entry, at_ms) in teller.fresher.items():
+        for about, relay in teller.fresher.items():
             peer = peers.table.get(about)
-            if not fresher(peer, entry) or not _lately(peer, teller, entry, at_ms, now):
+            if not fresher(peer, relay.entry) or not _lately(peer, teller, relay, now):
                 continue
             if told.claim_owner == about:
                 claims[about] = Claim(about, told.claim_epoch, told.claim_rank)
-            elif not told.claim_owner:
+            elif not told.claim_owner and _knows_better(peer, teller, relay):
                 claims.pop(about, None)
 
 
-def _lately(peer: Peer | None, teller: Peer, entry: wire.PeerEntry, at_ms: int, now: int) -> bool:
+def _lately(peer: Peer | None, teller: Peer, relay: Relay, now: int) -> bool:
     """One that this node does not believe counts only while the teller's frame of it is within its dead interval."""
     if peer is not None and peer.believed:
         return True
     dead_ms = max(teller.dead_ms, peer.dead_ms if peer is not None else 0)
-    return now - (at_ms - entry.age_ms) < dead_ms
+    return now - (relay.at_ms - relay.entry.age_ms) < dead_ms
+
+
+def _knows_better(peer: Peer | None, teller: Peer, relay: Relay) -> bool:
+    """Whether the teller has a whole later frame, and all that it said about it is in: parts come one by one."""
+    if peer is None:
+        return False
+    return teller.whole >= relay.sequence and ahead(relay.entry.sequence, peer.newest) >= peer.parts

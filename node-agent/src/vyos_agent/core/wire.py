@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import struct
 
-from vyos_agent.core.model import EPOCH_MAX, NOBODY, Drop, GroupId, Keyring, MemberId, State
+from vyos_agent.core.model import EPOCH_MAX, NOBODY, Cause, Drop, GroupId, Keyring, MemberId, State
 
 MAGIC = b"VYCB"
 VERSION = 1
@@ -39,7 +39,6 @@ FRAME_MIN = _HEADER.size + TAG_BYTES
 
 _LEAVING, _ANSWER = 1, 2
 _CANDIDATE, _READY, _STOPPED, _SUSPENDED = 1, 2, 4, 8
-_NEWEST_HANDOVER = 5
 
 
 class PeerState(enum.IntEnum):
@@ -88,7 +87,10 @@ class GroupEntry:
     monitors: int = 0
     list_hash: int = 0
     handover: Handover = Handover.NONE
+    cause: Cause = Cause.NONE
+    """Why it is asked for, or refused: the upper four bits of the handover byte."""
     target: MemberId = NOBODY
+    """Whom the handover concerns: the target of an owner, the owner of a target."""
     claim_owner: MemberId = NOBODY
     claim_epoch: int = 0
     claim_rank: int = 0
@@ -234,7 +236,7 @@ def _pack_group(g: GroupEntry) -> bytes:
         flags,
         g.monitors,
         g.list_hash,
-        g.handover,
+        g.cause << 4 | g.handover,
         g.target,
         g.claim_owner,
         g.claim_epoch.to_bytes(7, "big"),
@@ -245,7 +247,8 @@ def _pack_group(g: GroupEntry) -> bytes:
 def _unpack_group(fields: tuple[int, bytes, int, int, int, int, int, int, int, int, bytes, int]) -> GroupEntry | None:
     (group, epoch7, state, rank, flags, monitors, list_hash, handover, target, owner, claim7, claim_rank) = fields
     epoch, claim_epoch = int.from_bytes(epoch7, "big"), int.from_bytes(claim7, "big")
-    if not group or state > State.YIELDING or handover > _NEWEST_HANDOVER:
+    cause, handover = handover >> 4, handover & 0xF
+    if not group or state > State.YIELDING or handover > max(Handover) or cause > max(Cause):
         return None
     if epoch > EPOCH_MAX or claim_epoch > EPOCH_MAX or flags & ~(_CANDIDATE | _READY | _STOPPED | _SUSPENDED):
         return None
@@ -261,6 +264,7 @@ def _unpack_group(fields: tuple[int, bytes, int, int, int, int, int, int, int, i
         monitors=monitors,
         list_hash=list_hash,
         handover=Handover(handover),
+        cause=Cause(cause),
         target=MemberId(target),
         claim_owner=MemberId(owner),
         claim_epoch=claim_epoch,

@@ -17,6 +17,7 @@ from typing import Any
 
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import Configured, Frame, Held, Hinted, LinkChanged, Stopping
+from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
 from vyos_agent.core.model import Config, Ending, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.addresses import AddressKeeper
@@ -34,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 """When to try again to open a socket that could not be opened."""
-STOP_S = 5.0
-"""How long a cluster may take to leave; the core's own limit is shorter (core.node.STOP_LIMIT_MS)."""
+STOP_S = (STOP_LIMIT_MS + RELEASE_LIMIT_MS) / 1000 + 1
+"""How long a cluster may take to leave; the core's own limit is shorter (core.farewell)."""
 
 
 class Taken(Exception):

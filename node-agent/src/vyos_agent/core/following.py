@@ -1,0 +1,45 @@
+"""Whom a member believes to own a group, and how it would come to own it itself."""
+
+from __future__ import annotations
+
+from vyos_agent.core import election
+from vyos_agent.core.election import Claim
+from vyos_agent.core.model import Reason, State
+from vyos_agent.core.turn import Turn
+
+
+class Following:
+    """The owner of one group as this member sees it, and the last one that there was."""
+
+    def __init__(self) -> None:
+        self.owner: Claim | None = None
+        self.last: Claim | None = None
+
+    def see(self, turn: Turn, mine: Claim | None) -> None:
+        """Whose claim is the strongest now, this member's own (if it has one) included."""
+        self.owner = election.strongest([*turn.view.claims, *([mine] if mine is not None else [])])
+        self.last = self.owner or self.last
+
+    def was_mine(self, turn: Turn) -> bool:
+        """Whether this member owned it last."""
+        return self.last is not None and self.last.owner == turn.at.me
+
+    def reason(self, turn: Turn) -> Reason:
+        """Why nobody owns it now."""
+        if self.last is None:
+            return Reason.FIRST_CLAIM
+        if self.last.owner in turn.at.left:
+            return Reason.PEER_LEFT
+        return Reason.PEER_DEAD if self.last.owner in turn.at.dead else Reason.PEER_RELEASED
+
+    def place(self, turn: Turn, *, candidate: bool) -> int:
+        """How many others would claim before this member. One that is no candidate comes after all that are."""
+        others = turn.view.candidates + (turn.view.coming if self.last is None else ())
+        if candidate:
+            return election.turn(others, turn.mine)
+        last_resorts = [
+            s.candidate
+            for s in turn.view.standings.values()
+            if s.entry.state is State.STANDBY and not s.entry.candidate and not s.peer.leaving
+        ]
+        return len(others) + sum(c.rank < turn.mine.rank for c in last_resorts)

@@ -1,0 +1,208 @@
+"""A planned move: make before break, in levels that every frame repeats (shared/protocol section 5).
+
+    owner                              target
+    ASK  ->                            READY or REFUSE
+    services stopped, lives of 1 s
+    GO   ->                            adds, claims the next epoch, announces, starts services
+    hears the claim, 20 ms later removes
+
+The owner's side is a `Move`; the target's side has no memory but what it owns, for it answers what the owner's newest
+frame says. States and transitions are the group's; here is what each frame means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from vyos_agent.core import election
+from vyos_agent.core.model import NOBODY, OWNING, Cause, MemberId, Reason, State
+from vyos_agent.core.peers import SentLog
+from vyos_agent.core.turn import Turn
+from vyos_agent.core.view import Standing
+from vyos_agent.core.wire import Handover
+
+PATIENCE_KEEPALIVES = 4
+PATIENCE_MIN_MS = 500
+"""V = max(4K, 500 ms): how long an answer may take, and how fresh a GO must be (shared/protocol section 5)."""
+RESEND_MS = 50
+"""Frames are at most this far apart while a handover is under way (shared/protocol section 5)."""
+OVERLAP_MS = 20
+"""The old owner keeps its addresses for this long after it heard the claim (shared/protocol section 5)."""
+LEAVING_ANSWER_MS = 2_000
+"""A leaving member asks the next target after this: its time is short, and nothing was touched yet."""
+GO_DELAY_MS = 20
+"""From the order to shorten the addresses' lives to GO: the kernel must have carried it out by then."""
+
+HARD = frozenset({Reason.LEAVING, Reason.REMOVED, Reason.MAINTENANCE, Reason.SERVICE_FAILED})
+"""Reasons for which an owner lets go in any case; with the others it keeps the group when nobody takes it."""
+
+CAUSES = {
+    Reason.HANDOVER_REQUESTED: Cause.REQUESTED,
+    Reason.FAILBACK: Cause.FAILBACK,
+    Reason.MONITORS_LOST: Cause.MONITORS,
+    Reason.CORDONED: Cause.CORDON,
+    Reason.LEAVING: Cause.LEAVING,
+    Reason.MAINTENANCE: Cause.MAINTENANCE,
+    Reason.SERVICE_FAILED: Cause.SERVICE,
+    Reason.REMOVED: Cause.REMOVED,
+}
+_REASONS = {cause: reason for reason, cause in CAUSES.items()} | {
+    Cause.LEAVING: Reason.PEER_LEFT,
+    Cause.REMOVED: Reason.PEER_RELEASED,
+}
+_HARD_CAUSES = frozenset(CAUSES[reason] for reason in HARD)
+
+
+def taker_reason(cause: Cause) -> Reason:
+    """Why the target owns the group, in the target's words."""
+    return _REASONS.get(cause, Reason.PEER_RELEASED)
+
+
+def patience_ms(mine_ms: int, theirs_ms: int) -> int:
+    """V of two members, by their keepalives: both sides must count with the same."""
+    return max(PATIENCE_KEEPALIVES * max(mine_ms, theirs_ms), PATIENCE_MIN_MS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Level:
+    """What this member's frame says of a handover."""
+
+    kind: Handover = Handover.NONE
+    partner: MemberId = NOBODY
+    cause: Cause = Cause.NONE
+
+
+SILENT = Level()
+
+
+@dataclasses.dataclass(slots=True)
+class Move:
+    """The owner's side of one planned move."""
+
+    target: MemberId
+    reason: Reason
+    patience_ms: int
+    """V."""
+    answer_ms: int
+    """How long an answer to ASK may take: V, or less for a member that leaves and has little time."""
+    asked_ms: int
+    floor: int
+    """The newest sequence sent before ASK, and later before GO: only a frame that acknowledges a later one answers."""
+    given_ms: int | None = None
+    """When the target said READY: since then this member stops its services and shortens its addresses' lives."""
+    go_ms: int | None = None
+    proof: int | None = None
+    """The newest sequence sent until GO + V: a target that acknowledges a later one and does not own, will not."""
+    taken_ms: int | None = None
+    """When the target's claim was heard."""
+
+    @property
+    def hard(self) -> bool:
+        """Whether the owner lets go in any case."""
+        return self.reason in HARD
+
+    @property
+    def said(self) -> Level:
+        """What the owner's frames say."""
+        kind = Handover.ASK if self.go_ms is None else Handover.GO
+        return Level(kind, self.target, CAUSES[self.reason])
+
+    def answer(self, target: Standing | None, me: MemberId) -> Handover:
+        """READY or REFUSE by a frame that knows what it answers; else NONE."""
+        if target is None or target.peer.acked <= self.floor or target.entry.target != me:
+            return Handover.NONE
+        kind = target.entry.handover
+        return kind if kind in (Handover.READY, Handover.REFUSE) else Handover.NONE
+
+    def not_taken(self, target: Standing | None, turn: Turn) -> bool:
+        """After GO: whether the target is gone, refuses, or provably will not act on it any more."""
+        assert self.go_ms is not None
+        if target is None or self.answer(target, turn.at.me) is Handover.REFUSE:
+            return True
+        if self.proof is None and turn.now >= self.go_ms + self.patience_ms:
+            self.proof = turn.at.sent.newest
+        return self.proof is not None and target.entry.state not in OWNING and target.peer.acked > self.proof
+
+    def due_ms(self) -> tuple[int, ...]:
+        """When it must be looked at again with nothing heard."""
+        if self.taken_ms is not None:
+            return (self.taken_ms + OVERLAP_MS,)
+        if self.go_ms is not None:
+            return (self.go_ms + self.patience_ms,)
+        if self.given_ms is not None:
+            return (self.given_ms + GO_DELAY_MS,)
+        return (self.asked_ms + self.answer_ms,)
+
+
+def begin(turn: Turn, reason: Reason, target: MemberId) -> Move:
+    """Ask a target now."""
+    wait_ms = patience_ms(turn.at.config.keepalive_ms, turn.view.standings[target].peer.keepalive_ms)
+    answer_ms = min(wait_ms, LEAVING_ANSWER_MS) if reason is Reason.LEAVING else wait_ms
+    return Move(target, reason, wait_ms, answer_ms, turn.now, turn.at.sent.newest)
+
+
+# -- the owner chooses
+
+
+def targets(turn: Turn, *, hard: bool, tried: Iterable[MemberId]) -> list[election.Candidate]:
+    """Members that could be asked, best first. Hard: any that stands by, for the alternative is that nobody owns."""
+    able = [
+        s for s in turn.view.standings.values() if s.direct and not s.peer.leaving and s.candidate.member not in tried
+    ]
+    ready = [s.candidate for s in able if is_ready(s, turn)]
+    if not hard:
+        return _ranked(ready)
+    standby = [s for s in able if s.entry.state is State.STANDBY and s.candidate not in ready]
+    willing = [s.candidate for s in standby if s.entry.candidate]
+    return _ranked(ready) + _ranked(willing) + _ranked([s.candidate for s in standby if not s.entry.candidate])
+
+
+def is_ready(standing: Standing, turn: Turn) -> bool:
+    """A candidate that is heard directly, says that it is ready, and carries the same generation."""
+    entry = standing.entry
+    return (
+        standing.direct
+        and not standing.peer.leaving
+        and entry.candidate
+        and entry.ready
+        and standing.peer.generation == turn.at.config.generation
+    )
+
+
+def wanting(turn: Turn) -> Standing | None:
+    """A member that asks this owner for the group (`force active`), and could take it."""
+    for standing in turn.view.standings.values():
+        entry = standing.entry
+        if entry.handover is Handover.WANT and entry.target == turn.at.me and is_ready(standing, turn):
+            return standing
+    return None
+
+
+def _ranked(candidates: list[election.Candidate]) -> list[election.Candidate]:
+    return sorted(candidates, key=lambda c: (election.turn(candidates, c), c.rank, c.member))
+
+
+# -- the target answers
+
+
+def asker(turn: Turn) -> Standing | None:
+    """The owner that asks or gives to this member: the one with the strongest claim, if there are several."""
+    asking = [
+        s
+        for s in turn.view.standings.values()
+        if s.direct and s.entry.target == turn.at.me and s.entry.handover in (Handover.ASK, Handover.GO)
+    ]
+    return max(asking, key=lambda s: (s.entry.epoch, -s.entry.rank, -s.peer.id), default=None)
+
+
+def is_hard(cause: Cause) -> bool:
+    """Whether the owner lets go in any case."""
+    return cause in _HARD_CAUSES
+
+
+def go_is_fresh(giver: Standing, sent: SentLog, keepalive_ms: int, now: int) -> bool:
+    """Whether the owner's newest frame says GO and acknowledges a frame that this member sent within V."""
+    sent_ms = sent.at_ms(giver.peer.acked)
+    fresh_ms = patience_ms(keepalive_ms, giver.peer.keepalive_ms)
+    return giver.entry.handover is Handover.GO and sent_ms is not None and now - sent_ms <= fresh_ms

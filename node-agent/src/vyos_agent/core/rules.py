@@ -1,0 +1,256 @@
+"""What each state of a group does with an instant: the guards of the state table, top down (shared/protocol).
+
+Every function looks at one turn and makes at most one transition of `group.GroupMachine`. A new state looks at the same
+instant again, so that one turn goes as far as the facts allow.
+"""
+
+from __future__ import annotations
+
+from vyos_agent.core import adoption, election, handover
+from vyos_agent.core.group import GroupMachine
+from vyos_agent.core.model import OWNING, Cause, Reason, State
+from vyos_agent.core.turn import Turn
+from vyos_agent.core.view import Standing
+from vyos_agent.core.wire import Handover
+
+STEPS_MAX = 6
+"""Changes of state in one turn; a longer row of them would be a circle."""
+
+
+def decide(m: GroupMachine, turn: Turn) -> None:
+    """Look at the instant and make every change of state that it asks for."""
+    at = turn.at
+    m.novelty.ripen(turn.now, at.config.init_dead_ms, same_generation=at.same_generation)
+    for _ in range(STEPS_MAX):
+        before = m.state
+        _look(m, turn)
+        if m.state is before:
+            break
+    if m.state not in OWNING:
+        m.epoch = max(m.epoch, turn.view.epoch)
+    m.following.see(turn, m.claim(at.me) if m.state in OWNING else None)
+    _forget_giver(m, turn)
+    m.level = _level(m, turn)
+    _serve(m, turn)
+
+
+def _look(m: GroupMachine, turn: Turn) -> None:
+    match m.state:
+        case State.LISTENING:
+            _listening(m, turn)
+        case State.STANDBY:
+            _standby(m, turn)
+        case State.OWNER:
+            _owner(m, turn)
+        case State.ASKING:
+            _asking(m, turn)
+        case State.GIVING:
+            _giving(m, turn)
+        case State.SUSPENDED:
+            _suspended(m, turn)
+        case State.YIELDING:
+            if turn.at.held is not None and turn.at.held.isdisjoint(m.group.vips):
+                m.gone(turn.now)
+        case State.NONE:
+            pass
+
+
+# -- states
+
+
+def _listening(m: GroupMachine, turn: Turn) -> None:
+    if m.adoption is not None:
+        _adopt_or_leave(m, m.adoption, turn)
+        return
+    held = turn.at.held
+    ready = turn.at.listened and m.novelty.since_ms is None
+    if held is not None and held.isdisjoint(m.group.vips) and (ready or turn.view.claims):
+        m.listened(turn.now)
+
+
+def _adopt_or_leave(m: GroupMachine, found: adoption.Adoption, turn: Turn) -> None:
+    """Go on with what an earlier life left, or let it be removed (shared/protocol section 2)."""
+    at = turn.at
+    rival = election.strongest(turn.view.claims)
+    beaten = rival is not None and rival.strength > m.claim(at.me).strength
+    if beaten or not m.able(turn) or turn.now >= found.end_ms:
+        m.adoption = None
+    elif at.awake and at.acknowledged and (at.heard or turn.now >= found.due_ms):
+        m.adopt(turn.now)
+    elif turn.now >= found.due_ms:
+        m.adoption = None
+
+
+def _standby(m: GroupMachine, turn: Turn) -> None:
+    giver = handover.asker(turn)
+    if giver is not None and _may_take(m, giver, turn):
+        m.take(turn, giver)
+        return
+    damped = m.stand_back.active(turn.now) and m.following.was_mine(turn)
+    open_to_claims = not turn.view.claims and turn.view.blocked_until_ms is None and m.novelty.since_ms is None
+    if not (open_to_claims and turn.at.awake and m.able(turn)) or damped:
+        m.unowned_ms = None
+        return
+    if m.unowned_ms is None:
+        m.unowned_ms = turn.now
+    place = m.following.place(turn, candidate=m.candidate(turn))
+    if turn.now - m.unowned_ms >= election.wait_ms(place, turn.at.config.keepalive_ms):
+        m.take_over(turn)
+
+
+def _owner(m: GroupMachine, turn: Turn) -> None:
+    if _is_beaten(m, turn) or _is_cut_off(m, turn):
+        return
+    motive = m.motives.choose(m.group, m.me, turn)
+    if motive is not None and motive.target is not None:
+        m.ask(turn, motive.reason, motive.target)
+        return
+    if motive is not None and motive.reason in handover.HARD:
+        m.let_go(motive.reason, turn.now)
+        return
+    if motive is not None:
+        m.motives.forced = False
+        m.note(Reason.CANCELLED)
+    rival = election.strongest(turn.view.claims)
+    if (rival is not None and rival.epoch >= m.epoch) or turn.view.epoch > m.epoch:
+        m.raise_epoch(max(turn.view.epoch, m.epoch))
+        m.note(Reason.EPOCH_RAISED)
+    _defend(m, turn)
+
+
+def _asking(m: GroupMachine, turn: Turn) -> None:
+    move = m.move
+    assert move is not None
+    if _is_beaten(m, turn) or _is_cut_off(m, turn):
+        return
+    target = turn.view.direct(move.target)
+    answer = move.answer(target, turn.at.me)
+    late = turn.now >= move.asked_ms + move.answer_ms
+    if target is None or answer is Handover.REFUSE or late or not m.motives.still(move, m.group, m.me, turn):
+        m.keep(turn, move, Reason.CANCELLED)
+    elif answer is Handover.READY:
+        m.give(turn, move)
+
+
+def _giving(m: GroupMachine, turn: Turn) -> None:
+    move = m.move
+    assert move is not None
+    target = turn.view.direct(move.target)
+    if move.taken_ms is None and any(c.owner == move.target and c.epoch > m.epoch for c in turn.view.claims):
+        move.taken_ms = turn.now
+    if move.taken_ms is not None:
+        if turn.now - move.taken_ms >= handover.OVERLAP_MS:
+            m.let_go(Reason.HANDED_OVER, turn.now, turn.name(move.target))
+    elif _is_beaten(m, turn):
+        return
+    elif move.go_ms is None:
+        _before_go(m, move, target, turn)
+    elif move.not_taken(target, turn):
+        m.raise_epoch(m.epoch + 1)
+        m.keep(turn, move, Reason.TAKEN_BACK)
+
+
+def _before_go(m: GroupMachine, move: handover.Move, target: Standing | None, turn: Turn) -> None:
+    """Nothing is given yet: services stop, and the kernel shortens the addresses' lives."""
+    assert move.given_ms is not None
+    stuck = m.services.cannot_stop()
+    if target is None or move.answer(target, turn.at.me) is Handover.REFUSE or (stuck and not move.hard):
+        m.keep(turn, move, Reason.CANCELLED)
+    elif turn.now >= move.given_ms + handover.GO_DELAY_MS and (stuck or m.services.stopped(m.group.units)):
+        move.go_ms, move.floor = turn.now, turn.at.sent.newest
+
+
+def _suspended(m: GroupMachine, turn: Turn) -> None:
+    if not _is_beaten(m, turn) and turn.at.listened and (turn.linked or not turn.at.dark):
+        m.resume(turn.now)
+
+
+# -- what several states have in common
+
+
+def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
+    """Let go when another's claim is the stronger one."""
+    rival = election.strongest(turn.view.claims)
+    if rival is None or rival.strength < m.claim(turn.at.me).strength:
+        return False
+    m.let_go(Reason.SETTLED, turn.now, turn.name(rival.owner))
+    return True
+
+
+def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
+    """Let go at once when an address's interface is down, if a candidate is heard over another one."""
+    if turn.linked or not any(turn.view.direct(c.member) for c in turn.view.candidates):
+        return False
+    m.let_go(Reason.LINK_LOST, turn.now)
+    return True
+
+
+def _defend(m: GroupMachine, turn: Turn) -> None:
+    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word."""
+    contested = bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
+    if contested != m.contested:
+        m.announcer.burst(turn.now, 1 if contested else turn.at.config.announce_count)
+    m.contested = contested
+
+
+def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:
+    """GO for this member, fresh, from the owner with the strongest claim (shared/protocol section 5, step 3)."""
+    strongest = election.strongest(turn.view.claims)
+    return (
+        strongest is not None
+        and strongest.owner == giver.peer.id
+        and turn.at.awake
+        and _is_willing(m, giver.entry.cause, turn)
+        and handover.go_is_fresh(giver, turn.at.sent, turn.at.config.keepalive_ms, turn.now)
+    )
+
+
+def _is_willing(m: GroupMachine, cause: Cause, turn: Turn) -> bool:
+    return m.able(turn) if handover.is_hard(cause) else m.candidate(turn)
+
+
+def _forget_giver(m: GroupMachine, turn: Turn) -> None:
+    """A handover is over for the taker when the giver has let go, or is gone, or its time has passed."""
+    taken = m.taken
+    if taken is None:
+        return
+    holds_on = any(c.owner == taken.giver for c in turn.view.claims)
+    if m.state not in OWNING or not holds_on or turn.now >= taken.until_ms:
+        m.taken = None
+
+
+def _level(m: GroupMachine, turn: Turn) -> handover.Level:
+    """What this member's frame says of a handover."""
+    if m.move is not None:
+        return m.move.said
+    if m.state in OWNING:
+        m.wish_until_ms = None
+        return handover.SILENT
+    asker = handover.asker(turn)
+    if asker is not None:
+        m.wish_until_ms = None
+        if m.state is not State.STANDBY:
+            return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_STANDBY)
+        if not _is_willing(m, asker.entry.cause, turn):
+            return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_ABLE)
+        return handover.Level(Handover.READY, asker.peer.id)
+    owner = m.following.owner
+    if m.wish_until_ms is not None and turn.now >= m.wish_until_ms:
+        m.wish_until_ms = None
+        m.note(Reason.CANCELLED)
+    if m.wish_until_ms is not None and owner is not None:
+        return handover.Level(Handover.WANT, owner.owner, Cause.REQUESTED)
+    return handover.SILENT
+
+
+def _serve(m: GroupMachine, turn: Turn) -> None:
+    """Which way the host services must go. They start when the addresses are here and run nowhere else."""
+    if m.state in (State.OWNER, State.ASKING):
+        others_run = any(not s.entry.services_stopped for s in turn.view.standings.values())
+        held = turn.at.held or frozenset()
+        if held.issuperset(m.wanted) and not others_run:
+            m.services.want(True)
+    elif m.state is State.LISTENING and (turn.at.held is None or m.adoption is not None):
+        m.services.want(None)
+    elif m.state is not State.SUSPENDED:
+        m.services.want(False)

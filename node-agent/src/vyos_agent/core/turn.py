@@ -1,0 +1,62 @@
+"""What a decision needs: one instant of the whole node, and of one group in it. Values only, gathered by `node`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from vyos_agent.core.election import Candidate
+from vyos_agent.core.model import Config, MemberId, Vip
+from vyos_agent.core.peers import SentLog
+from vyos_agent.core.view import View
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Instant:
+    """What holds for every group."""
+
+    now: int
+    me: MemberId
+    config: Config
+    names: Mapping[MemberId, str]
+    listened: bool
+    """All members are believed, or the initial dead interval is over; after a sleep: all heard acknowledge again."""
+    awake: bool
+    """Not in the interval after a sleep, in which nobody is judged."""
+    dark: bool
+    """No heartbeat link has had a carrier for the dead interval."""
+    heard: bool
+    """Some other member was heard in this life, believed or not."""
+    acknowledged: bool
+    """Every member heard has acknowledged this life."""
+    same_generation: bool
+    """Every living member carries this node's generation."""
+    dead: frozenset[MemberId]
+    left: frozenset[MemberId]
+    """Members that are gone: silent beyond their dead interval, or by their own word."""
+    sent: SentLog
+    held: frozenset[Vip] | None
+    """What the kernel holds of this cluster here; None: it has not answered yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Turn:
+    """One group at that instant."""
+
+    at: Instant
+    view: View
+    mine: Candidate
+    """This node by the criteria of the ranking."""
+    judged: bool
+    """Every monitor of the group has a verdict."""
+    linked: bool
+    """The interfaces of all its addresses have a carrier."""
+
+    @property
+    def now(self) -> int:
+        """The instant."""
+        return self.at.now
+
+    def name(self, member: MemberId) -> str | None:
+        """A member's name; None: the configuration does not know it."""
+        return self.at.names.get(member)
