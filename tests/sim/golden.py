@@ -62,8 +62,10 @@ class Told(World):
             self.at(self.now + 10 * i, host.start)
 
 
-def _told(groups: list[Group], members: str = "ab", interfaces: tuple[str, ...] = ("eth0",)) -> Told:
-    world = Told([config(m, groups, interfaces=interfaces) for m in members])
+def _told(
+    groups: list[Group], members: str = "ab", interfaces: tuple[str, ...] = ("eth0",), *, dead_ms: int = 3_000
+) -> Told:
+    world = Told([config(m, groups, interfaces=interfaces, dead_ms=dead_ms) for m in members])
     world.power_on()
     return world
 
@@ -97,7 +99,7 @@ def agent_killed() -> Told:
 
 
 def agent_restarted() -> Told:
-    world = _told([group()])
+    world = _told([group()], dead_ms=10_000)
     world.then(5_000, "the agent of a is killed", world.hosts["a"].kill)
     world.then(300, "and starts again", world.hosts["a"].start)
     world.run(8_000)

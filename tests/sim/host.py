@@ -106,6 +106,7 @@ class Host:
 
     def _end(self) -> None:
         self.life += 1
+        self.last_reason.clear()
         self.node = None
         self._queue.clear()
         self._pending.clear()

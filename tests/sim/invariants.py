@@ -216,7 +216,7 @@ class Invariants:
         for vip in vips:
             name = self._world.group_of(vip)
             state = self._world.history.states.get(name or "", {}).get(host.name)
-            if state is not State.OWNER and name is not None:
+            if state not in (State.OWNER, State.ASKING) and name is not None:
                 self._fail(
                     "only the owner announces",
                     "in a handover, old and new for at most one delay, one loop and 20 ms, the old announcing nothing",

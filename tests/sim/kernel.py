@@ -44,8 +44,8 @@ class Kernel:
         return frozenset(v for v, t in self._gone_ms.items() if t > now)
 
     def left_ms(self, now: int) -> dict[Vip, int]:
-        """What is left of each life, in whole seconds, as the kernel tells it."""
-        return {v: max(0, self._ends_ms[v] - now) // 1000 * 1000 for v in self.holds(now)}
+        """What is left of each life: the kernel tells whole seconds, and since when to a hundredth (ifa_cacheinfo)."""
+        return {v: max(0, self._ends_ms[v] - now) // 10 * 10 for v in self.holds(now)}
 
     def next_gone_ms(self, now: int) -> int | None:
         """When the next address goes, if nobody renews it."""

@@ -28,12 +28,14 @@ def give(world: World, reason: str) -> None:
         case "force active":
             world.hosts["b"].feed(Forced(Force.ACTIVE, "g"))
         case "maintenance":
-            for name in list(world.hosts):
+            for name in reversed(list(world.hosts)):
                 units = world.hosts[name].config.groups[0].units
                 reconfigure(world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),))
+                world.run(10)
         case "cordon":
-            for name in list(world.hosts):
+            for name in reversed(list(world.hosts)):
                 reconfigure(world, name, standby=name == "a")
+                world.run(10)
         case _:
             raise AssertionError(reason)
     world.peace.harm(None)

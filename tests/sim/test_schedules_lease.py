@@ -170,21 +170,20 @@ def test_f9_a_restart_at_any_time_makes_no_second_holder(after_ms: int, lost: in
     assert world.owners() == world.holders()
 
 
-@pytest.mark.parametrize("after_ms", [5, 100, 300, 500])
+@pytest.mark.parametrize("after_ms", [5, 100, 1_000, 3_000, 4_500])
 @pytest.mark.parametrize("seed", range(3))
 def test_f9_a_restart_within_the_lease_moves_nothing(after_ms: int, seed: int) -> None:
-    """F9: "no move if restart + 2 delays < lease end"; the kernel is the witness."""
-    world = cluster(keepalive_ms=1_000, dead_ms=5_000, seed=seed)
+    """F9: "no move if restart + 2 delays < lease end"; the kernel is the witness. (L = 6 s, renewed each second)"""
+    world = cluster(keepalive_ms=1_000, dead_ms=10_000, seed=seed)
     world.run(137 * seed)
     since = world.now
     world.hosts["a"].kill()
     world.run(after_ms)
     world.hosts["a"].start()
-    world.run(5 * 5_000)
+    world.run(5 * 10_000)
     assert world.owners() == world.holders() == {"a"}, transcript(world)
     assert world.dark_ms(since) == 0
-    assert moves(world, since)[0][2] is Reason.ADOPTED
-    assert not world.history.claimants("g") == ["b"]
+    assert [(who, why) for _, who, why in moves(world, since)] == [("a", Reason.ADOPTED)]
 
 
 def test_f9a_one_lost_proof_and_the_peer_claims_first() -> None:

@@ -70,7 +70,7 @@ def test_f6_a_freeze_between_a_decision_and_its_effect(effect: str, frozen_ms: i
     host.trap = effect
     host.on_trap = lambda: world.at(world.now + frozen_ms, host.thaw)
     world.hosts["b"].power_off()  # something to decide
-    world.run(60_000)
+    world.run(75_000)
     if effect not in ("Decided", "Persist", "Serve", "Announce"):
         assert Reason.SLEPT in reasons(world, "a") or frozen_ms < 1_500
     assert len(world.holders()) == 1, transcript(world)
