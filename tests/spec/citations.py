@@ -1,4 +1,4 @@
-"""Which tests quote which rules: `[LEASE-1] its sentence` in the docstring of a test. Read from the source, not imported."""
+"""Which tests quote which rules: `[LEASE-1] its sentence` in the docstring of a test. Read from the source alone."""
 
 from __future__ import annotations
 

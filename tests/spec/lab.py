@@ -1,7 +1,7 @@
 """One production node on a bench, with peers that say exactly what a test lets them say.
 
-The simulator shows what clusters do. Here is shown what one node makes of one frame: a `Puppet` has no will of its own, its
-frames may lie, and time stands still between two lines of a test.
+The simulator shows what clusters do. Here is shown what one node makes of one frame: a `Puppet` has no will of its own,
+its frames may lie, and time stands still between two lines of a test.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Lab:
         return self
 
     def stall(self, for_ms: int, *frames: bytes) -> None:
-        """The process stands still; when it goes on these frames are in its queue, of which the kernel knows the time."""
+        """The process stands still; when it goes on these frames have just come."""
         self.now += for_ms
         queued = tuple(events.Frame(data, "eth0", self.now) for data in frames)
         self.feed(events.Woke(queued))
