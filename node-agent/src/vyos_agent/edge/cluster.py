@@ -17,9 +17,9 @@ from typing import Any
 
 from vyos_agent.config import UNFOUND
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Configured, Frame, Held, Hinted, LinkChanged, Stopping
+from vyos_agent.core.events import Configured, Forced, Frame, Held, Hinted, LinkChanged, Stopping
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Vip
+from vyos_agent.core.model import Config, Ending, Force, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
@@ -163,7 +163,15 @@ class Cluster:
             self._open_later()
         self._turn(LinkChanged(name, link is not None and link.up))
 
-    def _turn(self, *events: Configured | Hinted | LinkChanged | Stopping | Held) -> None:
+    def force(self, command: Force, group: str | None) -> list[str]:
+        """Pass a person's wish on, for one group or for all that this node is a member of; which those are."""
+        core = self.item.core
+        names = [g.name for g in core.groups if core.me in g.members and group in (None, g.name)]
+        for name in names:
+            self._turn(Forced(command, name))
+        return names if self._runner is not None else []
+
+    def _turn(self, *events: Configured | Forced | Hinted | LinkChanged | Stopping | Held) -> None:
         if self._runner is not None:
             self._runner.turn(*events)
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
+from vyos_agent.core.model import Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
@@ -205,6 +206,13 @@ class Daemon:
             for cluster, item in zip(running, items, strict=True):
                 if item.core != cluster.item.core:
                     await cluster.update(item)
+
+    # -- a person's wish
+
+    def force(self, command: Force, cluster: str | None, group: str | None) -> list[str]:
+        """Ask for the groups, or stand by in them; None is all. The groups asked, as CLUSTER/GROUP."""
+        chosen = [c for c in self._clusters.values() if cluster in (None, c.item.config.cluster)]
+        return sorted(f"{c.item.config.cluster}/{name}" for c in chosen for name in c.force(command, group))
 
     # -- trying again
 

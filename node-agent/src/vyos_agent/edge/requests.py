@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vyos_agent.core.model import Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.control import ControlError, Handler
 from vyos_agent.edge.daemon import Daemon
 
+COMMANDS = {"active": Force.ACTIVE, "standby": Force.STANDBY}
+"""As VyOS calls them."""
 TIMEOUT_MS = 30_000
 TIMEOUT_MAX_MS = 60_000
 """A poll that is never answered would hide that its client is gone."""
@@ -31,7 +34,27 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
         timeout_ms = _number(request, "timeoutMs", TIMEOUT_MS, TIMEOUT_MAX_MS)
         return {"report": await daemon.report(after, (timeout_ms or 0) / 1000)}
 
-    return {"configure": configure, "report": report}
+    async def force(request: Mapping[str, Any]) -> dict[str, Any]:
+        command = request.get("command")
+        if command not in COMMANDS:
+            raise ControlError(f"command: must be {' or '.join(COMMANDS)}, not {command!r}")
+        cluster, group = (_text(request, name) for name in ("cluster", "group"))
+        asked = daemon.force(COMMANDS[command], cluster, group)
+        if not asked:
+            which = f"cluster {cluster!r}" if cluster else "no cluster"
+            raise ControlError(
+                f"group: {which} on this node has a group {group!r}" if group else f"cluster: this node serves {which}"
+            )
+        return {"asked": asked}
+
+    return {"configure": configure, "report": report, "force": force}
+
+
+def _text(request: Mapping[str, Any], name: str) -> str | None:
+    value = request.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ControlError(f"{name}: must be a name")
+    return value
 
 
 def _number(request: Mapping[str, Any], name: str, default: int | None, most: int) -> int | None:
