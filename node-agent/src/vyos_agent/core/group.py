@@ -70,6 +70,8 @@ class GroupMachine:
         self.announcer = Announcer()
         self.contested = False
         """A rival was heard, and the LAN told once."""
+        self.met: frozenset[tuple[MemberId, int]] = frozenset()
+        """Lives of other members that this owner believed when it looked last."""
         self.services = Services()
         self.stand_back = Backoff()
         """After a failure here: this member is no candidate, but takes over from one that died."""

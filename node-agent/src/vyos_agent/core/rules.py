@@ -207,11 +207,17 @@ def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
 
 
 def _defend(m: GroupMachine, turn: Turn) -> None:
-    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word."""
+    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word.
+
+    In full, too, when a member is met again that owns nothing: it may have owned the group until this owner was heard.
+    """
     contested = bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
-    if contested != m.contested:
-        m.announcer.burst(turn.now, 1 if contested else turn.at.config.announce_count)
-    m.contested = contested
+    met = frozenset((member, s.peer.incarnation) for member, s in turn.view.standings.items())
+    if contested and not m.contested:
+        m.announcer.burst(turn.now, 1)
+    elif not contested and (m.contested or met - m.met):
+        m.announcer.burst(turn.now, turn.at.config.announce_count)
+    m.contested, m.met = contested, met
 
 
 def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:
