@@ -113,7 +113,7 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
 def _owner(m: GroupMachine, turn: Turn) -> None:
     if _is_beaten(m, turn) or _is_cut_off(m, turn):
         return
-    motive = m.motives.choose(m.group, m.me, turn)
+    motive = None if _is_unsettled(m, turn) else m.motives.choose(m.group, m.me, turn)
     if motive is not None and motive.target is not None:
         m.ask(turn, motive.reason, motive.target)
         return
@@ -183,6 +183,13 @@ def _suspended(m: GroupMachine, turn: Turn) -> None:
 def _is_swept(m: GroupMachine, turn: Turn) -> bool:
     """Whether the kernel has said that it holds none of the addresses, after all that was asked of it."""
     return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)
+
+
+def _is_unsettled(m: GroupMachine, turn: Turn) -> bool:
+    """Whether somebody else may hold the addresses still: one move at a time. A hard motive waits for a moment only."""
+    if m.motives.hard(m.group, m.me) is not None:
+        return m.taken is not None and turn.now < m.taken.hard_wait_until_ms
+    return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
 
 
 def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
