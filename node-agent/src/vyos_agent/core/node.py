@@ -14,7 +14,6 @@ from typing import assert_never
 from vyos_agent.core import reporting, rules, speak, wire
 from vyos_agent.core.announce import NEVER_MS
 from vyos_agent.core.effects import Effect, Hold, Persist, Serve, Stopped
-from vyos_agent.core.election import Candidate, list_hash
 from vyos_agent.core.events import (
     Configured,
     Event,
@@ -37,6 +36,7 @@ from vyos_agent.core.holding import Holding
 from vyos_agent.core.model import OWNING, Config, Drop, Ending, MemberId, Reason, wire_id
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import Report
+from vyos_agent.core.senses import Senses
 from vyos_agent.core.turn import Instant, Turn
 from vyos_agent.core.view import view
 from vyos_agent.core.vigil import Vigil
@@ -66,8 +66,7 @@ class Node:
         self._ending: Ending | None = None
         self._started_ms = now
         self._listened = False
-        self._links: dict[str, bool] = {}
-        self._monitors: Mapping[str, bool] = {}
+        self._senses = Senses()
         self._serving: dict[str, tuple[str, ...]] = {}
         self._epochs = dict(epochs)
         self._next_beat_ms = now
@@ -115,10 +114,10 @@ class Node:
             generation=self.config.generation,
             groups=reporting.groups([(m, self._turns[name]) for name, m in self._groups.items()], held),
             peers=reporting.peers(self.config, self._peers),
-            links={i: self._links.get(i, True) for i in self._interfaces()},
+            links=self._senses.links(self.config),
             failed=dict(self._holding.failed),
             drops={drop.value: count for drop, count in sorted(self.drops.items())},
-            monitors={address: self._monitors.get(address) for address in self.config.monitors},
+            monitors={address: self._senses.monitors.get(address) for address in self.config.monitors},
         )
 
     # -- taking in
@@ -133,10 +132,10 @@ class Node:
             case Held():
                 self._note_held(event, now)
             case LinkChanged(interface, up):
-                self._links[interface] = up
+                self._senses.see_link(interface, up=up)
                 self._see_carrier(now)
             case Monitored(reachable):
-                self._monitors = dict(reachable)
+                self._senses.monitors = dict(reachable)
             case Served(group, state, message):
                 if group in self._groups:
                     self._groups[group].served(state, message, now)
@@ -206,12 +205,12 @@ class Node:
                 machine.epoch = epoch
 
     def _see_carrier(self, now: int) -> None:
-        up = any(self._links.get(i, True) for i in self.config.interfaces)
+        up = bool(self._senses.up_links(self.config.interfaces))
         if self._vigil.see_carrier(up=up, now=now, dead_ms=self.config.dead_ms):
             self._fall_asleep(now, spare_linked=True)
 
     def _configure(self, config: Config, now: int) -> None:
-        self.config = config
+        self.config, self._configured_ms = config, now
         self.revision += 1
         self._names = {MemberId(wire_id(m)): m for m in config.members}
         self._peers.configure(frozenset(self._names), now)
@@ -250,7 +249,7 @@ class Node:
         if not spare_linked:
             self._holding.lease.lapse()
         for machine in self._groups.values():
-            if not (spare_linked and machine.state in OWNING and self._linked(machine)):
+            if not (spare_linked and machine.state in OWNING and self._senses.linked(machine.group)):
                 machine.sleep(now)
 
     def _judge(self, now: int) -> None:
@@ -266,7 +265,7 @@ class Node:
             self._peers.changed |= self._listened
         if self._vigil.dark(now, self.config.dead_ms):
             for machine in self._groups.values():
-                if machine.state in OWNING and not self._linked(machine):
+                if machine.state in OWNING and not self._senses.linked(machine.group):
                     machine.sleep(now)
         if self._farewell.is_over_time(now):
             self._stop(now, at_once=True)
@@ -287,6 +286,7 @@ class Node:
             dark=self._vigil.dark(now, self.config.dead_ms),
             heard=bool(heard),
             acknowledged=all(p.believed or any(life.acked for life in p.unproved.values()) for p in heard),
+            configured_ms=self._configured_ms,
             same_generation=all(p.generation >= self.config.generation for p in living),
             dead=frozenset(p.id for p in self._peers.table.values() if not p.believed and not p.leaving),
             left=frozenset(p.id for p in self._peers.table.values() if p.leaving),
@@ -296,22 +296,19 @@ class Node:
         )
 
     def _turn(self, machine: GroupMachine, at: Instant, reachable: frozenset[MemberId]) -> Turn:
-        group = machine.group
-        verdicts = [self._monitors.get(address) for address in group.monitors]
-        monitors = sum(v is not False for v in verdicts)
         return Turn(
             at=at,
-            view=view(self._peers, group, reachable, at.now),
-            mine=Candidate(self._me, max(0, machine.rank), monitors, list_hash(group.monitors)),
-            judged=None not in verdicts,
-            linked=self._linked(machine),
+            view=view(self._peers, machine.group, reachable, at.now),
+            mine=self._senses.standing(self._me, max(0, machine.rank), machine.group),
+            judged=self._senses.judged(machine.group),
+            linked=self._senses.linked(machine.group),
         )
 
     def _decide(self, now: int, out: list[Effect]) -> bool:
         """Let every group look at this instant; whether anything is to be told at once."""
         news = self._peers.changed = False
         at = self._instant(now)
-        up = frozenset(i for i, name in enumerate(self.config.interfaces) if self._links.get(name, True))
+        up = self._senses.up_links(self.config.interfaces)
         reachable = frozenset(p.id for p in self._peers.living() if p.heard_on & up)
         for name, machine in list(self._groups.items()):
             owner = machine.following.owner
@@ -417,12 +414,5 @@ class Node:
 
     # -- small answers
 
-    def _linked(self, machine: GroupMachine) -> bool:
-        return all(self._links.get(v.interface, True) for v in machine.group.vips)
-
     def _link_of(self, interface: str) -> int:
         return self.config.interfaces.index(interface) if interface in self.config.interfaces else -1
-
-    def _interfaces(self) -> tuple[str, ...]:
-        wanted = {v.interface for g in self.config.groups if self.config.me in g.members for v in g.vips}
-        return tuple(dict.fromkeys([*self.config.interfaces, *sorted(wanted)]))
