@@ -20,6 +20,7 @@ STATE_NAMES = {state: state.name.title() for state in State}
 WELL = "Alive"
 STARTING = "Listening"
 """States of a peer that are no deviation; only the first makes it ready."""
+LIVING = frozenset({WELL, STARTING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
