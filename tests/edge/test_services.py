@@ -39,7 +39,7 @@ class Desk:
         self.units = units
         self.crashes: list[Exception] = []
         self.said: list[Served] = []
-        self.services = HostServices(address=host.address, times=TIMES, systemctl=hosts.SYSTEMCTL)
+        self.services = HostServices(address=host.address, times=TIMES)
         self.slot = self.open("edge", "uid-1")
         self.slot.configure(config(*units, **changes))
         self.alive = True

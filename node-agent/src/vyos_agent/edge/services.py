@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from vyos_agent.core.events import Served
@@ -123,12 +123,10 @@ class HostServices:
         *,
         address: str | None = None,
         times: Times | None = None,
-        systemctl: Sequence[str] | None = None,
     ) -> None:
-        """For tests: another bus than the host's, other limits, another systemctl."""
+        """For tests: another bus than the host's, other limits."""
         self._address = address
         self._times = times
-        self._systemctl = systemctl
         self._systemd: Systemd | None = None
         self._slots: list[Slot] = []
         self._lost: str | None = None
@@ -155,7 +153,7 @@ class HostServices:
         from vyos_agent.edge import deadman, units
 
         systemd = self._connection()
-        lease = deadman.DeadMan(systemd, slot.name, slot.uid, group, systemctl=self._systemctl or deadman.SYSTEMCTL)
+        lease = deadman.DeadMan(systemd, slot.name, slot.uid, group)
         tell = functools.partial(slot.tell, group)
         machine = units.UnitGroup(f"{slot.name}/{group}", systemd, lease, tell, self._times or units.Times())
         task = asyncio.get_running_loop().create_task(machine.run(), name=f"services of {slot.name}/{group}")
@@ -166,7 +164,7 @@ class HostServices:
         if self._systemd is None:
             from vyos_agent.edge import systemd
 
-            self._systemd = systemd.Systemd(self._address or systemd.SYSTEM_BUS, self._hint, self._link)
+            self._systemd = systemd.Systemd(self._address or systemd.address(), self._hint, self._link)
             self._systemd.start()
         return self._systemd
 
