@@ -39,9 +39,7 @@ class Desk:
         self.units = units
         self.crashes: list[Exception] = []
         self.said: list[Served] = []
-        self.services = HostServices(
-            on_crash=self.crashes.append, address=host.address, times=TIMES, systemctl=hosts.SYSTEMCTL
-        )
+        self.services = HostServices(address=host.address, times=TIMES)
         self.slot = self.open("edge", "uid-1")
         self.slot.configure(config(*units, **changes))
         self.alive = True
@@ -61,7 +59,7 @@ class Desk:
         assert self.crashes == []
 
     def open(self, name: str, uid: str) -> Slot:
-        return self.services.open(name, uid, self.said.append)
+        return self.services.open(name, uid, self.said.append, self.crashes.append)
 
     def serve(self, *units: str, group: str = "cluster") -> None:
         self.slot.serve({group: units})

@@ -146,7 +146,7 @@ async def test_no_bus_at_all(tmp_path: Path) -> None:
 
 async def test_a_lease_that_is_refused_is_told_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.fake.refuses["StartTransientUnit"] = "org.freedesktop.DBus.Error.AccessDenied"
-    lease = DeadMan(desk.systemd, "edge", "uid", "cluster", systemctl=["/bin/systemctl"])
+    lease = DeadMan(desk.systemd, "edge", "uid", "cluster")
     for _ in range(3):
         await lease.arm(("a.service",), 1500, 0)
     lease.renew(10_000, 500)

@@ -75,7 +75,7 @@ async def test_a_frame_comes_to_its_own_cluster_over_each_address(sides: tuple[S
     found = await take(far[A], 2)
     assert [(f.data, f.interface) for f in found] == [(data, UNICAST)] * 2, "once over IPv4 and once over IPv6"
     assert far[A].heard_ms is not None
-    assert abs(now() - found[0].at_ms) < 500
+    assert abs(now() - found[-1].at_ms) < 500
     assert far[B].drain(now()) == ()
     assert far[B].heard_ms is None
     far[B].send([frame(B)])

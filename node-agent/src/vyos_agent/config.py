@@ -60,13 +60,16 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
     if len(set(config.interfaces)) != len(config.interfaces):
         raise ConfigError("interfaces: one is named twice")
     endpoint(config)
+    for name, addresses in config.nodes.items():
+        for j, text in enumerate(addresses):
+            _node_address(f"nodes.{name}[{j}]", text)
     groups = tuple(_group(f"groups[{i}]", g) for i, g in enumerate(config.groups))
     _distinct(groups)
     return Config(
         cluster_id=cluster_id(config.uid),
         generation=config.generation,
         me=config.node,
-        interfaces=config.interfaces,
+        interfaces=(*config.interfaces, *([UNICAST] if config.unicast else [])),
         keepalive_ms=config.keepalive_ms,
         dead_ms=config.dead_ms,
         init_dead_ms=config.init_dead_ms,
@@ -108,14 +111,8 @@ def cluster_id(uid: str) -> bytes:
 
 
 def _not_built(config: NodeConfig) -> None:
-    if config.unicast:
-        raise ConfigError(f"unicast: {LATER}")
     if config.fence != "None":
         raise ConfigError(f"fence: {config.fence!r} {LATER}")
-    for i, group in enumerate(config.groups):
-        for field in ("units", "monitors", "maintenance"):
-            if getattr(group, field):
-                raise ConfigError(f"groups[{i}].{field}: {LATER}")
 
 
 def _numbers(config: NodeConfig) -> None:
@@ -148,6 +145,15 @@ def _most(path: str, count: int, most: int, what: str = "") -> None:
 def _interface(path: str, name: str) -> None:
     if not INTERFACE.fullmatch(name) or name in (".", ".."):
         raise ConfigError(f"{path}: {name!r} is no interface name")
+
+
+def _node_address(path: str, text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ConfigError(f"{path}: {text!r} is no IP address") from None
+    if address.is_multicast or address.is_unspecified or address.is_link_local:
+        raise ConfigError(f"{path}: {address} is no address that frames can be sent to")
 
 
 def _group(path: str, group: ConfigGroup) -> Group:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
-from vyos_agent.core.model import Force
+from vyos_agent.core.model import Ending, Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
@@ -22,8 +22,11 @@ from vyos_agent.edge.cluster import Cluster, Taken, Tools, interfaces
 from vyos_agent.edge.finding import Finder
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
+from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
+from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.state import State
+from vyos_agent.edge.unicast import Unicast
 from vyos_api import __version__
 from vyos_api.nodeconfig import ConfigError
 
@@ -49,8 +52,13 @@ class Pending:
 class Daemon:
     """One per process. `start` once, `configure` often, `stop` once."""
 
-    def __init__(self, node: str, state: State, *, keep_configs: bool = True) -> None:
-        """`keep_configs`: whether the state directory is where configurations come from at the next start."""
+    def __init__(
+        self, node: str, state: State, *, keep_configs: bool = True, services: HostServices | None = None
+    ) -> None:
+        """`keep_configs`: whether the state directory is where configurations come from at the next start.
+
+        `services`: for tests, another systemd than the host's.
+        """
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the error when the process cannot go on."""
@@ -64,7 +72,15 @@ class Daemon:
         self._tasks: set[asyncio.Task[None]] = set()
         self._links = Links(on_link=self._link, on_address=self._address_moved)
         self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
-        self._tools = Tools(self._keeper, self._links, Announcer(self._links.get), state)
+        self._tools = Tools(
+            keeper=self._keeper,
+            links=self._links,
+            announcer=Announcer(self._links.get),
+            state=state,
+            monitors=Monitors(),
+            services=services or HostServices(),
+            unicast=Unicast(),
+        )
         self._finder = Finder()
         self._seeking: asyncio.TimerHandle | None = None
         self._revision = 0
@@ -108,6 +124,9 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tools.monitors.close()
+        self._tools.unicast.close()
+        await self._tools.services.close()
         await self._links.close()
         await asyncio.to_thread(self._keeper.stop)
         await asyncio.to_thread(self._state.stop)
@@ -157,7 +176,9 @@ class Daemon:
 
     async def _begin(self, cluster_id: bytes, item: Item) -> str | None:
         try:
-            cluster = Cluster(item, self._tools, on_change=self._look_soon, on_crash=self._crashed)
+            cluster = Cluster(
+                item, self._tools, on_change=self._look_soon, on_crash=self._crashed, on_end=self._ended_itself
+            )
         except Taken as error:
             return str(error)
         self._clusters[cluster_id] = cluster
@@ -246,18 +267,28 @@ class Daemon:
     def _crashed(self, cluster: Cluster, error: Exception) -> None:
         """Drop the cluster and begin it anew, as a new life: its peers judge it by its frames, as ever."""
         logger.critical("%s: a fault of ours ended it", cluster.item.config.cluster, exc_info=error)
-        self._run(self._replace(cluster))
+        self._run(self._replace(cluster, "the agent failed while serving it and begins anew; its log has the details"))
 
-    async def _replace(self, cluster: Cluster) -> None:
+    def _ended_itself(self, cluster: Cluster, ending: Ending) -> None:
+        name = cluster.item.config.cluster
+        if ending is Ending.ROLLED_BACK:
+            logger.warning("%s: this node was rolled back or cloned: it begins anew as another life", name)
+            self._run(self._replace(cluster, "this node was rolled back or cloned; it begins anew"))
+        else:
+            message = f"another node calls itself {self.node}; one of the two must get another name"
+            logger.critical("%s: %s", name, message)
+            self._run(self._replace(cluster, message, again=False))
+
+    async def _replace(self, cluster: Cluster, message: str, *, again: bool = True) -> None:
         async with self._turns:
             cluster_id = cluster.item.core.cluster_id
             if self._clusters.get(cluster_id) is not cluster:
                 return
             del self._clusters[cluster_id]
             await cluster.close()
-            message = "the agent failed while serving it and begins anew; its log has the details"
             self._refused = (*self._refused, orders.refusal(cluster.item, message))
-            self._try_again(cluster_id, Pending(cluster.item, message))
+            if again:
+                self._try_again(cluster_id, Pending(cluster.item, message))
             self._look_soon()
 
     # -- what the machine tells

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from vyos_agent.config import UNICAST
 from vyos_agent.core.events import Frame
 from vyos_agent.edge import unicast
-from vyos_agent.edge.clock import now
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.multicast import Multicast, open_socket

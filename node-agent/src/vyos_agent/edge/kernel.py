@@ -39,6 +39,8 @@ NAME_BYTES = 15
 IFINFO = struct.Struct("=BBHiII")
 IFADDR = struct.Struct("=BBBBI")
 RTMSG = struct.Struct("=8BI")
+CACHEINFO = struct.Struct("=IIII")
+"""struct ifa_cacheinfo: preferred, valid, and two stamps."""
 FOREVER = 0xFFFFFFFF
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -67,6 +69,8 @@ class Entry:
     address: str
     prefix: int
     marked: bool = True
+    left_s: int = dataclasses.field(default=0, compare=False)
+    """The life that it has left at the least, in whole seconds, when the kernel was asked."""
 
     @property
     def ip(self) -> IpAddress:
@@ -180,7 +184,7 @@ def _named(entry: Entry) -> bytes:
 def _put(put: Put) -> Message:
     """Deprecated from birth (preferred 0), so that the router's own connections go by its own addresses."""
     entry = put.entry
-    body = _named(entry) + attribute(IFA_CACHEINFO, struct.pack("=IIII", 0, put.life_s, 0, 0))
+    body = _named(entry) + attribute(IFA_CACHEINFO, CACHEINFO.pack(0, put.life_s, 0, 0))
     body += attribute(IFA_PROTO, bytes([MARK]))
     if put.broadcast is not None:
         body += attribute(IFA_BROADCAST, _ip(put.broadcast).packed)
@@ -214,4 +218,6 @@ def _entry(body: bytes) -> Entry | None:
     packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
     if family not in (socket.AF_INET, socket.AF_INET6) or packed is None:
         return None
-    return Entry(index, socket.inet_ntop(family, packed), prefix, found.get(IFA_PROTO) == bytes([MARK]))
+    _, valid_s, _, _ = CACHEINFO.unpack_from(found.get(IFA_CACHEINFO, bytes(CACHEINFO.size)))
+    left_s = max(0, valid_s - 1)  # the kernel rounds up (inet_fill_ifaddr, inet6_fill_ifaddr)
+    return Entry(index, socket.inet_ntop(family, packed), prefix, found.get(IFA_PROTO) == bytes([MARK]), left_s)

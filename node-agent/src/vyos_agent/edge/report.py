@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from vyos_agent.config import UNFOUND
+from vyos_agent.config import UNFOUND, UNICAST
 from vyos_agent.core.model import Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
@@ -20,6 +20,7 @@ STATE_NAMES = {state: state.name.title() for state in State}
 WELL = "Alive"
 STARTING = "Listening"
 """States of a peer that are no deviation; only the first makes it ready."""
+LIVING = frozenset({WELL, STARTING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ class ClusterReporter:
     def build(self, config: NodeConfig, report: Report, facts: Facts) -> dict[str, Any]:
         """One item of `clusters`."""
         self._used = set()
-        links = {name: up for name, up in report.links.items() if name != UNFOUND}
+        units = {group.name: group.units for group in config.groups}
+        links = {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)}
         alive = sum(p.state == WELL for p in report.peers)
         built = {
             "cluster": config.cluster,
             "uid": config.uid,
             "generation": report.generation,
-            "groups": [self._group(g) for g in report.groups],
+            "groups": [self._group(g, units.get(g.name, ())) for g in report.groups],
             "peers": {"ready": alive, "all": len(report.peers)},
             "monitors": {"ready": sum(v is True for v in report.monitors.values()), "all": len(report.monitors)},
             "interfaces": {"ready": sum(links.values()), "all": len(links)},
@@ -63,7 +65,7 @@ class ClusterReporter:
         self._calendar.keep(self._used)
         return built
 
-    def _group(self, group: GroupReport) -> dict[str, Any]:
+    def _group(self, group: GroupReport, units: tuple[str, ...]) -> dict[str, Any]:
         return {
             "name": group.name,
             "state": STATE_NAMES[group.state],
@@ -72,12 +74,14 @@ class ClusterReporter:
             "sinceMs": self._wall_ms(("group", group.name, group.since_ms), group.since_ms),
             "reason": group.reason.value if group.reason is not None else None,
             "addresses": [vip.text for vip in group.vips],
-            "services": [],
+            "services": list(units) if group.services is Serving.RUNNING else [],
         }
 
     def _deviations(self, report: Report, links: Mapping[str, bool], facts: Facts) -> list[dict[str, Any]]:
         listening = any(g.state is State.LISTENING for g in report.groups)
         found = [self._peer(p) for p in report.peers if _deviates(p, listening=listening)]
+        deaf = sorted(p.name for p in report.peers if p.state == WELL and p.links == (UNICAST,))
+        found += [self._other("Multicast", name, "Lost") for name in deaf]
         down = sorted(name for name, up in links.items() if not up)
         found += [self._other("Interface", name, "Down" if self._here(name) else "Missing") for name in down]
         found += [self._other("Address", text, "Failed") for text in sorted(facts.failed)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from vyos_agent.core.events import Served
@@ -30,9 +30,17 @@ CLOSE_S = 4.0
 class Slot:
     """One cluster's host services."""
 
-    def __init__(self, services: HostServices, name: str, uid: str, answer: Callable[[Served], None]) -> None:
+    def __init__(
+        self,
+        services: HostServices,
+        name: str,
+        uid: str,
+        answer: Callable[[Served], None],
+        on_crash: Callable[[Exception], None],
+    ) -> None:
         self.name = name
         self.uid = uid
+        self.on_crash = on_crash
         self._services = services
         self._answer = answer
         self._units: Mapping[str, tuple[str, ...]] = {}
@@ -113,23 +121,21 @@ class HostServices:
     def __init__(
         self,
         *,
-        on_crash: Callable[[Exception], None],
         address: str | None = None,
         times: Times | None = None,
-        systemctl: Sequence[str] | None = None,
     ) -> None:
-        """All but the first are for tests: another bus than the host's, other limits, another systemctl."""
-        self._on_crash = on_crash
+        """For tests: another bus than the host's, other limits."""
         self._address = address
         self._times = times
-        self._systemctl = systemctl
         self._systemd: Systemd | None = None
         self._slots: list[Slot] = []
         self._lost: str | None = None
 
-    def open(self, name: str, uid: str, answer: Callable[[Served], None]) -> Slot:
+    def open(
+        self, name: str, uid: str, answer: Callable[[Served], None], on_crash: Callable[[Exception], None]
+    ) -> Slot:
         """A cluster's place."""
-        slot = Slot(self, name, uid, answer)
+        slot = Slot(self, name, uid, answer, on_crash)
         self._slots.append(slot)
         return slot
 
@@ -147,18 +153,18 @@ class HostServices:
         from vyos_agent.edge import deadman, units
 
         systemd = self._connection()
-        lease = deadman.DeadMan(systemd, slot.name, slot.uid, group, systemctl=self._systemctl or deadman.SYSTEMCTL)
+        lease = deadman.DeadMan(systemd, slot.name, slot.uid, group)
         tell = functools.partial(slot.tell, group)
         machine = units.UnitGroup(f"{slot.name}/{group}", systemd, lease, tell, self._times or units.Times())
         task = asyncio.get_running_loop().create_task(machine.run(), name=f"services of {slot.name}/{group}")
-        task.add_done_callback(self._ended)
+        task.add_done_callback(functools.partial(_ended, slot))
         return Keeper(machine, lease, task)
 
     def _connection(self) -> Systemd:
         if self._systemd is None:
             from vyos_agent.edge import systemd
 
-            self._systemd = systemd.Systemd(self._address or systemd.SYSTEM_BUS, self._hint, self._link)
+            self._systemd = systemd.Systemd(self._address or systemd.address(), self._hint, self._link)
             self._systemd.start()
         return self._systemd
 
@@ -174,7 +180,8 @@ class HostServices:
             logger.warning("host services: no connection to systemd: %s; trying again", lost)
         self._lost = lost
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._on_crash(error)
+
+def _ended(slot: Slot, task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, Exception) and not slot.closed:
+        slot.on_crash(error)

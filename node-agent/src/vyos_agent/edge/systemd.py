@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ from dbus_fast.aio import MessageBus
 logger = logging.getLogger(__name__)
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
-"""Where the host's dbus listens; the chart mounts the directory, so that a socket made anew is seen."""
+"""Where the host's dbus listens, unless DBUS_SYSTEM_BUS_ADDRESS says otherwise (dbus-daemon(1)). The chart mounts the
+directory, so that a socket made anew is seen."""
 BUS, BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
 SYSTEMD, PATH, MANAGER = "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -35,6 +37,11 @@ NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
 UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 
 Properties = dict[str, Variant]
+
+
+def address() -> str:
+    """The system bus."""
+    return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
 
 
 class Unreachable(Exception):

@@ -78,7 +78,7 @@ class UnitGroup:
         """All that this life knows to be the group's."""
         self._wanted: tuple[str, ...] | None = None
         self._life_ms = 0
-        self._level = 0
+        self._level = self._round_level = 0
         self._moved = asyncio.Event()
         self._hinted = asyncio.Event()
         self._hints = 0
@@ -125,6 +125,7 @@ class UnitGroup:
             if self._wanted is None:
                 await self._moved.wait()
             self._moved.clear()
+            self._round_level = self._level
             try:
                 await self._round()
             except Overtaken:
@@ -175,7 +176,7 @@ class UnitGroup:
             pass
 
     def _tell(self, state: Serving, text: str = "") -> None:
-        if self._told != (state, text):
+        if self._round_level == self._level and self._told != (state, text):
             self._told = (state, text)
             if not self._wanted and state in (Serving.STOPPED, Serving.ABSENT):
                 self.rested.set()
@@ -196,7 +197,9 @@ class UnitGroup:
             return (Serving.ABSENT, "; ".join(missing)) if missing else (Serving.STOPPED, "")
         missing = [text for unit in wanted if (text := _unusable(unit, await self._look(unit)))]
         if missing:
-            raise Problem(Serving.ABSENT, "; ".join(missing))
+            for unit in reversed(wanted):
+                await self._stop(unit, problems, [])
+            raise Problem(Serving.FAILED if problems else Serving.ABSENT, "; ".join(problems + missing))
         await self._deadman.arm(wanted, self._life_ms, int(self._clock() * 1000))
         for unit in wanted:
             await self._start(unit)
