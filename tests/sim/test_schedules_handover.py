@@ -31,11 +31,11 @@ def give(world: World, reason: str) -> None:
             for name in reversed(list(world.hosts)):
                 units = world.hosts[name].config.groups[0].units
                 reconfigure(world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),))
-                world.run(10)
+                world.run(K)
         case "cordon":
             for name in reversed(list(world.hosts)):
                 reconfigure(world, name, standby=name == "a")
-                world.run(10)
+                world.run(K)
         case _:
             raise AssertionError(reason)
     world.peace.harm(None)
