@@ -6,7 +6,7 @@ import typing
 
 from sim.kernel import Kernel
 from vyos_agent.core import effects, events
-from vyos_agent.core.model import Config, Ending, Serving
+from vyos_agent.core.model import Config, Ending, Serving, Vip
 from vyos_agent.core.node import Node
 
 if typing.TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Host:
         self._life = 0
         self._queue: list[events.Frame] = []
         self._pending: list[events.Event] = []
+        self._level: typing.Collection[Vip] = ()
 
     @property
     def name(self) -> str:
@@ -123,6 +124,7 @@ class Host:
                 self._step(events.Sent(any(sent)))
             case effects.Hold(lifetimes):
                 life = self._life
+                self._level = lifetimes.keys()
                 delay = self.world.rng.randint(*self.world.netlink_ms)
                 self.world.at(self.world.now + delay, lambda: self._netlink(dict(lifetimes), life))
             case effects.Serve(running):
@@ -176,4 +178,6 @@ class Host:
         self.world.look()
         for gone_ms in self.kernel.changes_ms(self.world.now):
             self.world.at(gone_ms, self.world.look)
+        if lifetimes.keys() != self._level:
+            return  # an answer to an older set of addresses is not delivered
         self.feed(events.Held(held, failed, self.kernel.left_ms(self.world.now)))

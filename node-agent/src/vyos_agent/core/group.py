@@ -32,6 +32,9 @@ from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
+CUT_PATIENCE_MS = 20
+"""An owner whose link is lost asks the others first: when a switch reboots, they lose theirs in the same moment."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Taken:
@@ -39,6 +42,14 @@ class Taken:
 
     giver: MemberId
     until_ms: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cut:
+    """A link that was lost: when, and the newest sequence sent before."""
+
+    at_ms: int
+    floor: int
 
 
 class GroupMachine:
@@ -73,6 +84,10 @@ class GroupMachine:
         self.novelty = Novelty(fresh_since_ms)
         self.unowned_ms: int | None = None
         """Since when this member could claim the group, which has no owner."""
+        self.candidate_since: int | None = None
+        """The newest sequence sent before this member became a candidate; None: it is none."""
+        self.cut: Cut | None = None
+        """An interface of the addresses lost its carrier while this member owned them."""
         self.decided: list[Decided] = []
         """Changes of state since the node last looked."""
         self._given = False
@@ -116,7 +131,13 @@ class GroupMachine:
     @property
     def watchful(self) -> bool:
         """Whether an acknowledgement alone, with no other news, may change something."""
-        return self.hurried or self.adoption is not None or self.state is State.SUSPENDED
+        waits = self.unowned_ms is not None or self.cut is not None
+        return self.hurried or waits or self.adoption is not None or self.state is State.SUSPENDED
+
+    @property
+    def curious(self) -> bool:
+        """Whether the others should answer at once."""
+        return self.cut is not None
 
     def claim(self, me: MemberId) -> Claim:
         """What it says, or would say, against a rival."""
@@ -143,7 +164,7 @@ class GroupMachine:
         optional = (turn.view.letting_go_until_ms, turn.view.unknown_until_ms, self.wish_until_ms)
         due += [ms for ms in optional if ms is not None]
         if self.unowned_ms is not None:
-            place = self.following.place(turn, candidate=self.candidate(turn))
+            place = self.following.place(turn, since=self.candidate_since)
             due.append(self.unowned_ms + wait_ms(place, turn.at.config.keepalive_ms))
         if self.state is State.OWNER:
             due += self.motives.due_ms()
@@ -151,6 +172,8 @@ class GroupMachine:
             due += self.move.due_ms()
         if self.taken is not None:
             due.append(self.taken.until_ms)
+        if self.cut is not None:
+            due.append(self.cut.at_ms + CUT_PATIENCE_MS)
         if self.adoption is not None:
             due += self.adoption.due_ms, self.adoption.end_ms
         return min((d for d in due if d > turn.now), default=NEVER_MS)

@@ -276,7 +276,7 @@ class Node:
     def _instant(self, now: int) -> Instant:
         others = [p for p in self._peers.table.values() if p.id in self._peers.members]
         living = [p for p in others if p.believed]
-        heard = [p for p in others if p.listed is not None]
+        heard = [p for p in others if p.believed or p.unproved]
         return Instant(
             now=now,
             me=self._me,
@@ -286,12 +286,13 @@ class Node:
             awake=self._vigil.awake,
             dark=self._vigil.dark(now, self.config.dead_ms),
             heard=bool(heard),
-            acknowledged=all(p.believed or (p.listed is not None and p.listed.acked) for p in heard),
+            acknowledged=all(p.believed or any(life.acked for life in p.unproved.values()) for p in heard),
             same_generation=all(p.generation >= self.config.generation for p in living),
             dead=frozenset(p.id for p in self._peers.table.values() if not p.believed and not p.leaving),
             left=frozenset(p.id for p in self._peers.table.values() if p.leaving),
             sent=self._peers.sent,
-            held=self._holding.held,
+            held=self._holding.held or frozenset(),
+            maybe_held=self._holding.maybe_held,
         )
 
     def _turn(self, machine: GroupMachine, at: Instant, reachable: frozenset[MemberId]) -> Turn:
@@ -342,13 +343,15 @@ class Node:
             self._answer_ms, self._answered_ms = None, now
         if not (news or answer or now >= self._next_beat_ms):
             return
+        # An answer asks for none, or two that ask would go on answering each other.
+        curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.values()))
         send, newest = speak.frame(
             self.config,
             self._peers,
             self._entries.values(),
             now,
             leaving=self._farewell.begun,
-            answer_please=not self._vigil.awake,
+            answer_please=curious,
         )
         self._peers.sent.sent(newest, now, self.config.dead_ms)
         hurried = any(m.hurried for m in self._groups.values())

@@ -16,6 +16,7 @@ import enum
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 
 from vyos_agent.core.model import EPOCH_MAX, NOBODY, Cause, Drop, GroupId, Keyring, MemberId, State
 
@@ -61,7 +62,7 @@ class Handover(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PeerEntry:
-    """The newest frame heard of a peer, believed or not: the acknowledgement."""
+    """The newest frame heard of one life of a peer, believed or not: the acknowledgement."""
 
     member: MemberId
     incarnation: int
@@ -205,7 +206,7 @@ def _decode(body: bytes) -> Beat | Drop:
         if entry is None:
             return Drop.MALFORMED
         groups.append(entry)
-    if _repeats([p.member for p in peers]) or _repeats([g.group for g in groups]):
+    if _repeats([(p.member, p.incarnation) for p in peers]) or _repeats([g.group for g in groups]):
         return Drop.MALFORMED
     return Beat(
         sender=sender,
@@ -272,5 +273,5 @@ def _unpack_group(fields: tuple[int, bytes, int, int, int, int, int, int, int, i
     )
 
 
-def _repeats(ids: list[MemberId] | list[GroupId]) -> bool:
+def _repeats(ids: Sequence[object]) -> bool:
     return len(set(ids)) != len(ids)
