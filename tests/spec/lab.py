@@ -264,8 +264,9 @@ class Lab:
 
     # -- peers
 
-    def puppet(self, name: str, incarnation: int = 0) -> Puppet:
+    def puppet(self, name: str, incarnation: int = 0, *, deaf: bool = False) -> Puppet:
         made = Puppet(self, name, incarnation or 0xB000 + len(self.puppets))
+        made.deaf = deaf
         self.puppets.append(made)
         return made
 

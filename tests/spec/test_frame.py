@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spec import vectors
-from spec.lab import CLUSTER_ID, D, K, KEY, Lab, config, group, member, owner, owning
+from spec.lab import CLUSTER_ID, KEY, D, K, Lab, config, group, member, owner, owning
 from vyos_agent import config as configs
 from vyos_agent.core import wire
 from vyos_agent.core.events import Configured
@@ -75,9 +75,14 @@ def test_every_bit_counts_for_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     """[WIRE-4] The tag must be the whole HMAC-SHA256 of all bytes before it, compared in constant time."""
     data = good()
     assert data[-32:] == hmac.new(KEY, data[:-32], "sha256").digest()
-    compared = []
+    compared: list[tuple[int, int]] = []
     real = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or real(a, b))
+
+    def compare(mine: bytes, theirs: bytes) -> bool:
+        compared.append((len(mine), len(theirs)))
+        return real(mine, theirs)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     for bit in range(8 * len(data)):
         broken = bytearray(data)
         broken[bit // 8] ^= 1 << bit % 8
