@@ -142,9 +142,10 @@ class Lab:
         incarnation: int = INCARNATION,
         epochs: Mapping[str, int] | None = None,
         left_ms: Mapping[Vip, int] | None = None,
+        netlink_ms: int = 1,
     ) -> None:
         self.now = 100_000
-        self.netlink_ms = 1
+        self.netlink_ms = netlink_ms
         """How long the kernel takes to answer a Hold."""
         self.accepts = True
         """Whether frames are accepted for sending."""
