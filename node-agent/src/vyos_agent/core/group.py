@@ -42,6 +42,8 @@ class Taken:
 
     giver: MemberId
     until_ms: int
+    hard_wait_until_ms: int
+    """Until when even a hard motive to move on waits for the giver."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class GroupMachine:
         self.announcer = Announcer()
         self.contested = False
         """A rival was heard, and the LAN told once."""
+        self.met: frozenset[tuple[MemberId, int]] = frozenset()
+        """Lives of other members that this owner believed when it looked last."""
         self.services = Services()
         self.stand_back = Backoff()
         """After a failure here: this member is no candidate, but takes over from one that died."""
@@ -171,7 +175,7 @@ class GroupMachine:
         if self.move is not None:
             due += self.move.due_ms()
         if self.taken is not None:
-            due.append(self.taken.until_ms)
+            due += self.taken.until_ms, self.taken.hard_wait_until_ms
         if self.cut is not None:
             due.append(self.cut.at_ms + CUT_PATIENCE_MS)
         if self.adoption is not None:
@@ -201,7 +205,7 @@ class GroupMachine:
         """Claim the group, which is given to this member."""
         self.raise_epoch(max(self.epoch, turn.view.epoch))
         patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
-        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms)
+        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms, turn.now + handover.PATIENCE_MIN_MS)
         self._become(State.OWNER, handover.taker_reason(giver.entry.cause), turn.now, turn.name(giver.peer.id))
 
     def ask(self, turn: Turn, reason: Reason, target: MemberId) -> None:

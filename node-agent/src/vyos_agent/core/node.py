@@ -211,7 +211,7 @@ class Node:
             self._fall_asleep(now, spare_linked=True)
 
     def _configure(self, config: Config, now: int) -> None:
-        self.config = config
+        self.config, self._configured_ms = config, now
         self.revision += 1
         self._names = {MemberId(wire_id(m)): m for m in config.members}
         self._peers.configure(frozenset(self._names), now)
@@ -287,6 +287,7 @@ class Node:
             dark=self._vigil.dark(now, self.config.dead_ms),
             heard=bool(heard),
             acknowledged=all(p.believed or any(life.acked for life in p.unproved.values()) for p in heard),
+            configured_ms=self._configured_ms,
             same_generation=all(p.generation >= self.config.generation for p in living),
             dead=frozenset(p.id for p in self._peers.table.values() if not p.believed and not p.leaving),
             left=frozenset(p.id for p in self._peers.table.values() if p.leaving),

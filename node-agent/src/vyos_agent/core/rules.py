@@ -113,7 +113,7 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
 def _owner(m: GroupMachine, turn: Turn) -> None:
     if _is_beaten(m, turn) or _is_cut_off(m, turn):
         return
-    motive = m.motives.choose(m.group, m.me, turn)
+    motive = None if _is_unsettled(m, turn) else m.motives.choose(m.group, m.me, turn)
     if motive is not None and motive.target is not None:
         m.ask(turn, motive.reason, motive.target)
         return
@@ -185,6 +185,13 @@ def _is_swept(m: GroupMachine, turn: Turn) -> bool:
     return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)
 
 
+def _is_unsettled(m: GroupMachine, turn: Turn) -> bool:
+    """Whether somebody else may hold the addresses still: one move at a time. A hard motive waits for a moment only."""
+    if m.motives.hard(m.group, m.me) is not None:
+        return m.taken is not None and turn.now < m.taken.hard_wait_until_ms
+    return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
+
+
 def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
     """Let go when another's claim is the stronger one."""
     rival = election.strongest(turn.view.claims)
@@ -207,11 +214,17 @@ def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
 
 
 def _defend(m: GroupMachine, turn: Turn) -> None:
-    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word."""
+    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word.
+
+    In full, too, when a member is met again that owns nothing: it may have owned the group until this owner was heard.
+    """
     contested = bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
-    if contested != m.contested:
-        m.announcer.burst(turn.now, 1 if contested else turn.at.config.announce_count)
-    m.contested = contested
+    met = frozenset((member, s.peer.incarnation) for member, s in turn.view.standings.items())
+    if contested and not m.contested:
+        m.announcer.burst(turn.now, 1)
+    elif not contested and (m.contested or met - m.met):
+        m.announcer.burst(turn.now, turn.at.config.announce_count)
+    m.contested, m.met = contested, met
 
 
 def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:

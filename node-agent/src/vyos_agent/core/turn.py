@@ -31,6 +31,8 @@ class Instant:
     """Every member heard has acknowledged this life."""
     same_generation: bool
     """Every living member carries this node's generation."""
+    configured_ms: int
+    """When this node got it."""
     dead: frozenset[MemberId]
     left: frozenset[MemberId]
     """Members that are gone: silent beyond their dead interval, or by their own word."""
