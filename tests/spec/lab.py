@@ -27,7 +27,7 @@ def member(name: str) -> MemberId:
     return MemberId(wire_id(name))
 
 
-def group(name: str = "g", members: str = "ab", vips: Iterable[Vip] = (VIP,), **fields: Any) -> Group:
+def group(name: str = "g", members: Iterable[str] = "ab", vips: Iterable[Vip] = (VIP,), **fields: Any) -> Group:
     base = Group(name, tuple(members), auto_failback=False, failback_delay_ms=D, vips=tuple(vips))
     return dataclasses.replace(base, **fields)
 
@@ -57,6 +57,8 @@ class Puppet:
         self.lab, self.name, self.incarnation = lab, name, incarnation
         self.keepalive_ms, self.dead_ms = lab.node.config.keepalive_ms, lab.node.config.dead_ms
         self.generation = lab.node.config.generation
+        self.ring: Keyring | None = None
+        """What it seals with, if not with the node's own keyring."""
         self.sequence = 0
         self.leaving = False
         self.deaf = False
@@ -109,7 +111,8 @@ class Puppet:
 
     def say(self, **fields: Any) -> bytes:
         """Say it now; the datagram, for a recorder."""
-        data = wire.seal(self.beat(**fields), CLUSTER_ID, self.lab.node.config.keyring)
+        mine = self.lab.node.config
+        data = wire.seal(self.beat(**fields), mine.cluster_id, self.ring or mine.keyring)
         self.lab.hear(data)
         return data
 
@@ -139,9 +142,10 @@ class Lab:
         incarnation: int = INCARNATION,
         epochs: Mapping[str, int] | None = None,
         left_ms: Mapping[Vip, int] | None = None,
+        netlink_ms: int = 1,
     ) -> None:
         self.now = 100_000
-        self.netlink_ms = 1
+        self.netlink_ms = netlink_ms
         """How long the kernel takes to answer a Hold."""
         self.accepts = True
         """Whether frames are accepted for sending."""
@@ -228,7 +232,7 @@ class Lab:
         self.sent.append((self.now, dict(datagrams)))
         self.events.append((self.now, "frame"))
         for data in next(iter(datagrams.values())):
-            beat = wire.unseal(data, CLUSTER_ID, self.node.config.keyring)
+            beat = wire.unseal(data, self.node.config.cluster_id, self.node.config.keyring)
             assert isinstance(beat, wire.Beat), beat
             self.said.append((self.now, beat))
             for puppet in self.puppets:
@@ -261,8 +265,9 @@ class Lab:
 
     # -- peers
 
-    def puppet(self, name: str, incarnation: int = 0) -> Puppet:
+    def puppet(self, name: str, incarnation: int = 0, *, deaf: bool = False) -> Puppet:
         made = Puppet(self, name, incarnation or 0xB000 + len(self.puppets))
+        made.deaf = deaf
         self.puppets.append(made)
         return made
 
