@@ -52,12 +52,10 @@ def _plots(name: str, rows: Sequence[Row], rest: Sequence[Row], directory: Path)
         found = [r for r in rows if r["setting"] == setting]
 
         def outage(axes: Axes, found: Sequence[Row] = found) -> None:
-            _bars(axes, found, list(Fault), "", "client outage, ms")
+            _bars(axes, found, "", "client outage, ms")
 
         def healing(axes: Axes, found: Sequence[Row] = found) -> None:
-            _bars(
-                axes, found, [f for f in Fault if f in HEALED], "heal_outage_", "client outage after heal or thaw, ms"
-            )
+            _bars(axes, found, "heal_outage_", "client outage after heal or thaw, ms")
 
         parts = [outage, *([healing] if any(r["fault"] in HEALED for r in found) else [])]
         path = directory / f"{name}-{setting}.png"
@@ -94,14 +92,13 @@ def _figure(path: Path, title: str, rows: Sequence[Row], parts: Sequence[Callabl
     return path
 
 
-def _bars(axes: Axes, rows: Sequence[Row], faults: Sequence[str], name: str, label: str) -> None:
+def _bars(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
     """One point for each system and fault, its line from the smallest to the largest."""
+    rows = [r for r in rows if f"{name}median_ms" in r]
+    faults = [f for f in Fault if any(r["fault"] == f for r in rows)]
     systems = [s for s in SYSTEMS if any(r["system"] == s for r in rows)]
     for i, system in enumerate(systems):
-        found = [(faults.index(r["fault"]), r) for r in rows if r["system"] == system and f"{name}median_ms" in r]
-        found = [(x, r) for x, r in found if r["fault"] in faults]
-        if not found:
-            continue
+        found = [(faults.index(r["fault"]), r) for r in rows if r["system"] == system]
         at = [x + (i - (len(systems) - 1) / 2) * 0.14 for x, _ in found]
         median, least, most = (
             [max(r[f"{name}{what}_ms"], FLOOR_MS) for _, r in found] for what in ("median", "min", "max")
@@ -112,7 +109,10 @@ def _bars(axes: Axes, rows: Sequence[Row], faults: Sequence[str], name: str, lab
         ]
         axes.errorbar(at, median, yerr=spread, fmt="o", ms=5, capsize=3, color=COLOURS[system], label=system)
     axes.set_xticks(range(len(faults)), faults)
+    axes.set_xlim(-0.5, len(faults) - 0.5)
     axes.set_yscale("log")
+    axes.set_ylim(bottom=FLOOR_MS / 2)
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel(label)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=7, loc="upper right")
