@@ -13,7 +13,7 @@ HEAVY := (apiserver or netns or e2e) and not e2e_long and not e2e_kind and not s
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: deps setup ## a newcomer's tour: three routers, the chart, one resource, a failover to watch; all gone at its end
@@ -30,7 +30,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/ground tests/e2e tests/product.py tests/demo.py
+	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
 	$(PYTEST) -q -m "$(LIGHT)"
@@ -46,6 +46,23 @@ e2e: deps setup ## the end-to-end tests alone
 .PHONY: e2e-long
 e2e-long: deps setup ## end-to-end tests that take minutes each
 	$(PYTEST) -m e2e_long
+
+# What limits a run: make bench SYSTEMS="vyoscluster keepalived-v3" SETTINGS=B FAULTS=power-off N=3
+LIMITS = --systems "$(SYSTEMS)" --settings "$(SETTINGS)" --faults "$(FAULTS)" --n "$(N)" --lanes "$(LANES)" \
+  --minutes "$(MINUTES)" --rest "$(REST)" --seed "$(SEED)"
+BENCH = PYTHONPATH=tests $(BIN)/python -m bench
+
+.PHONY: bench
+bench: setup ## ours beside heartbeat, keepalived and ucarp, 75 minutes (SYSTEMS, SETTINGS, FAULTS, N limit it: tests/bench)
+	@$(BENCH) bench $(LIMITS)
+
+.PHONY: bench-defaults
+bench-defaults: setup ## the same at the default intervals, 5 s and 20 s
+	@$(BENCH) defaults $(LIMITS)
+
+.PHONY: soak
+soak: setup ## our daemon at rest for 30 minutes, then 10 with every processor busy (REST_MINUTES, LOAD_MINUTES)
+	@$(BENCH) soak --systems "$(SYSTEMS)" --rest-minutes "$(REST_MINUTES)" --load-minutes "$(LOAD_MINUTES)"
 
 .PHONY: format
 format: setup ## write the code as ruff wants it

@@ -1,0 +1,117 @@
+"""What is to be measured, in which order. Pure.
+
+A run is cut into jobs of one system at one setting, and these into rounds, so that the systems take turns through the
+whole run and none of them has the quiet quarter of an hour to itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+
+from bench.systems import SYSTEMS
+from bench.words import SETTINGS, Fault
+
+OURS = "vyoscluster"
+ROUND = 4
+"""About so many trials of each fault in one round."""
+BENCH_N = {"A": 4, "B": 12, "C": 12}
+DEFAULTS_N = {"default": 5}
+PROMISE_N = {"D3": 20}
+"""The setting at which the promise is counted, ours alone, at these faults."""
+PROMISE_FAULTS = (Fault.KILL, Fault.FREEZE, Fault.STOP, Fault.SWITCHOVER)
+GROUPS = (1, 10, 32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """Trials of one system, without a new start between them where that can be."""
+
+    system: str
+    setting: str
+    links: int
+    wanted: tuple[tuple[Fault, int], ...]
+    round: int
+
+    def __str__(self) -> str:
+        links = ", two links" if self.links > 1 else ""
+        return f"{self.system} {self.setting}{links}, round {self.round + 1}"
+
+    @property
+    def trials(self) -> int:
+        """How many there are in it."""
+        return sum(n for _, n in self.wanted)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rest:
+    """One system at rest, for the cost of it."""
+
+    system: str
+    setting: str
+    groups: int
+
+    def __str__(self) -> str:
+        return f"{self.system} {self.setting} at rest, {self.groups} groups"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What a person asked to be measured alone; empty: everything."""
+
+    systems: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    faults: Sequence[Fault] = ()
+    n: int | None = None
+
+    def has(self, system: str, setting: str) -> bool:
+        """Whether it is asked for and can be had."""
+        if self.systems and system not in self.systems:
+            return False
+        return setting in SYSTEMS[system].settings and (not self.settings or setting in self.settings)
+
+
+def jobs(counts: Mapping[str, int], limits: Limits, seed: int) -> list[Job]:
+    """All jobs of a run, the rounds after each other, each in an order of its own."""
+    found: list[Job] = []
+    wanted = dict.fromkeys(limits.settings, max(counts.values())) | dict(counts)
+    for setting in SETTINGS:
+        if setting not in wanted:
+            continue
+        for system in SYSTEMS:
+            if limits.has(system, setting):
+                found += _rounds(system, setting, _faults(system, setting, limits), limits.n or wanted[setting])
+    order = random.Random(seed)
+    order.shuffle(found)
+    return sorted(found, key=lambda job: job.round)
+
+
+def rests(settings: Sequence[str], limits: Limits) -> list[Rest]:
+    """Everything whose cost at rest is taken."""
+    return [
+        Rest(system, setting, groups)
+        for system in SYSTEMS
+        for setting in settings
+        if limits.has(system, setting)
+        for groups in GROUPS
+    ]
+
+
+def _faults(system: str, setting: str, limits: Limits) -> list[Fault]:
+    asked = list(limits.faults or Fault)
+    if setting in PROMISE_N and not limits.faults:
+        asked = list(PROMISE_FAULTS) if system == OURS or limits.systems else []
+    return asked
+
+
+def _rounds(system: str, setting: str, faults: Sequence[Fault], n: int) -> list[Job]:
+    count = max(1, round(n / ROUND))
+    found = []
+    for number in range(count):
+        share = n // count + (number < n % count)
+        if faults and share:
+            found.append(Job(system, setting, 1, tuple((fault, share) for fault in faults), number))
+        if Fault.LINK_CUT in faults and share and SYSTEMS[system].second_link:
+            found.append(Job(system, setting, 2, ((Fault.LINK_CUT, share),), number))
+    return found
