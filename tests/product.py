@@ -70,15 +70,16 @@ class Product:
             raise GroundError(f"{node} has {len(living)} agents")
         return str(living[0])
 
+    def ask(self, node: str, request: Manifest) -> Manifest:
+        """Ask the heartbeat daemon of a node over its control socket (docs/control-socket.md)."""
+        fields = json.dumps({key: value for key, value in request.items() if key != "op"})
+        words = ("python3", "-m", "vyos_agent.control", "/run/vyos-cluster/control.sock", str(request["op"]), fields)
+        where = ("exec", f"-n{AGENTS_NAMESPACE}", self.agent(node), "-c=heartbeat", "--")
+        return dict(json.loads(self.ground.kubectl(*where, *words)))
+
     def agent_report(self, node: str) -> Manifest:
-        """What the heartbeat daemon of a node says of itself (docs/control-socket.md)."""
-        code = (
-            "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/vyos-cluster/control.sock');"
-            'f = s.makefile("rw"); f.write(\'{"op": "report"}\\n\'); f.flush(); print(f.readline())'
-        )
-        exec_ = ("exec", f"-n{AGENTS_NAMESPACE}", self.agent(node), "-c=heartbeat", "--", "python3", "-c", code)
-        found = json.loads(self.ground.kubectl(*exec_))
-        return dict(found["report"])
+        """What the heartbeat daemon of a node says of itself."""
+        return dict(self.ask(node, {"op": "report"})["report"])
 
     # -- clusters
 
