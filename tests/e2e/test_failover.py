@@ -15,6 +15,8 @@ pytestmark = pytest.mark.e2e
 VIP = "192.168.0.123"
 DEAD_MS = 3000
 REST_S = 3
+HANDOVER_MS = 1000
+"""In a planned move old and new owner hold the address together for some milliseconds, on a busy machine for more."""
 THREE = ("node1", "node2", "node3")
 
 
@@ -75,7 +77,8 @@ def test_an_agent_that_is_told_to_stop_gives_the_address_away_at_once(
             ground.wait_holder(VIP, 10, other_than="node1")
             time.sleep(1)
         assert probe.longest_gap_ms < DEAD_MS / 2, probe  # a death would have taken all of it
-        assert holders.overlap_ms(VIP) == 0, holders.history(VIP)
+        assert holders.dark_ms(VIP) == 0, holders.history(VIP)
+        assert holders.overlap_ms(VIP) < HANDOVER_MS, holders.history(VIP)
         product.wait_owner(name, "g", "node2")
         product.wait_rollout()
         ground.wait(lambda: product.status(name)["members"] == "2/2", 30, "node1 to be a member again")
@@ -102,7 +105,7 @@ def test_auto_failback_decides_whether_the_address_returns(
                 ground.wait(lambda: product.status(name)["members"] == "2/2", 60, "node1 to be a member again")
                 time.sleep(2 * DEAD_MS / 1000)
                 assert ground.holders(VIP) == {"node2"}
-        assert holders.overlap_ms(VIP) == 0, holders.history(VIP)
+        assert holders.overlap_ms(VIP) < HANDOVER_MS, holders.history(VIP)
         assert probe.longest_gap_ms < 1000, probe
 
 
