@@ -29,6 +29,8 @@ from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item
+from vyos_agent.edge.ownership import Ownership
+from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.report import LIVING, STATE_NAMES, ClusterReporter, Facts
 from vyos_agent.edge.runner import Runner
 from vyos_agent.edge.services import HostServices
@@ -56,6 +58,7 @@ class Tools:
     monitors: Monitors
     services: HostServices
     unicast: Unicast
+    prober: Prober
 
 
 class Cluster:
@@ -81,6 +84,9 @@ class Cluster:
         self._reporter = ClusterReporter(lambda name: tools.links.get(name) is not None, now)
         self._heartbeats = Heartbeats(item, tools.links, tools.unicast, self._turn)
         self._watch = tools.monitors.open(item.config.cluster, self._monitored)
+        self._ownership = Ownership(
+            tools.prober, tools.announcer, item.config.cluster, beacon=self._heartbeats.source, on_change=on_change
+        )
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._gone = asyncio.Event()
@@ -136,6 +142,7 @@ class Cluster:
             self._tools.keeper.close(self._slot)
             self._runner = None
         self._watch.close()
+        self._ownership.close()
         if self._unicast_timer is not None:
             self._unicast_timer.cancel()
         await self._heartbeats.close()
@@ -159,6 +166,7 @@ class Cluster:
         mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]
         return Facts(
             failed=[vip.text for vip in self._failed],
+            answers=self._ownership.answers,
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 
@@ -269,6 +277,8 @@ class Cluster:
 
     def changed(self) -> None:
         """The report says something new."""
+        if self._runner is not None:
+            self._ownership.see(self.item.core, self._runner.node)
         self._on_change()
 
     def stopped(self, ending: Ending) -> None:

@@ -24,6 +24,7 @@ from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
+from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.state import State
 from vyos_agent.edge.unicast import Unicast
@@ -80,6 +81,7 @@ class Daemon:
             monitors=Monitors(),
             services=services or HostServices(),
             unicast=Unicast(),
+            prober=Prober(self._links.get),
         )
         self._finder = Finder()
         self._seeking: asyncio.TimerHandle | None = None
@@ -126,6 +128,7 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tools.monitors.close()
         self._tools.unicast.close()
+        self._tools.prober.close()
         await self._tools.services.close()
         await self._links.close()
         await asyncio.to_thread(self._keeper.stop)
