@@ -16,6 +16,7 @@ from vyos_agent.edge.ownership import GAP_MS, Ownership
 from vyos_agent.edge.probing import Part
 
 VIP = Vip("192.168.0.123", 24, "eth0")
+MAC = bytes(6)
 
 
 class Stub:
@@ -26,6 +27,7 @@ class Stub:
         self.announced: list[Vip] = []
         self.state = State.OWNER
         self.authority = True
+        self.conflicts: list[bytes] = []
         self.answers: dict[str, str] = {}
 
     def open(self, name: str, **calls: Any) -> Stub:
@@ -65,34 +67,43 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ownership(stub: Stub, clock: Clock) -> Ownership:
-    made = Ownership(stub, stub, "edge", beacon=lambda m, i: None, on_change=lambda: None, clock=clock)  # type: ignore[arg-type]
+    made = Ownership(
+        stub,  # type: ignore[arg-type]
+        stub,  # type: ignore[arg-type]
+        "edge",
+        beacon=lambda member, interface: None,
+        on_change=lambda: None,
+        on_conflict=lambda vip, mac: stub.conflicts.append(mac),
+        clock=clock,
+    )
     made.see(values.item().core, stub)  # type: ignore[arg-type]
     return made
 
 
 def test_a_rival_is_answered_once_in_ten_seconds(ownership: Ownership, stub: Stub, clock: Clock) -> None:
     for _ in range(5):
-        stub.on_rival(VIP)
+        stub.on_rival(VIP, MAC)
         clock.ms += GAP_MS // 5
     assert stub.announced == [VIP]
-    stub.on_rival(VIP)
+    stub.on_rival(VIP, MAC)
     assert stub.announced == [VIP, VIP]
+    assert stub.conflicts == [MAC, MAC]
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.OWNER])
 def test_only_an_owner_with_no_move_under_way_answers(ownership: Ownership, stub: Stub, state: State) -> None:
     stub.state = state
-    stub.on_rival(VIP)
+    stub.on_rival(VIP, MAC)
     assert stub.announced == []
 
 
 def test_an_owner_without_authority_is_silent(ownership: Ownership, stub: Stub) -> None:
     stub.authority = False
-    stub.on_rival(VIP)
+    stub.on_rival(VIP, MAC)
     assert stub.announced == []
     ownership.close()
     stub.authority = True
-    stub.on_rival(VIP)
+    stub.on_rival(VIP, MAC)
     assert stub.announced == []
 
 

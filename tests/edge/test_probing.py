@@ -83,7 +83,7 @@ class Desk:
             "edge",
             beacon=lambda member, interface: self.beacons.get(member),
             on_change=self._changed,
-            on_rival=self.rivals.append,
+            on_rival=lambda vip, mac: self.rivals.append(vip),
         )
 
     def _changed(self) -> None:
@@ -221,12 +221,13 @@ async def test_a_question_teaches_nobody_anything(desk: Desk, lan: Lan) -> None:
 
 
 async def test_an_address_that_somebody_has_is_found_in_time(desk: Desk, lan: Lan) -> None:
-    assert lan.link is not None
     lan.has(lan.rival, VIP)
-    loop_ms = probing.now()
-    found = await desk.prober.free({VIP: lan.link, VIP6: lan.link}, 200)
-    assert 180 <= probing.now() - loop_ms < 500
-    assert found == {VIP: bytes.fromhex(lan.mac(lan.rival).replace(":", ""))}
+    desk.follows(VIP, VIP6, owner="r1", mine=True)
+    begun_ms = probing.now()
+    await desk.prober.first_claim(desk.watch, [VIP, VIP6])
+    assert 180 <= probing.now() - begun_ms < 500
+    assert desk.watch.answers == {VIP.address: "TwoMACs"}
+    assert desk.rivals[0] == VIP
 
 
 # -- on the wire

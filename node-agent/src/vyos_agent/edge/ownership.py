@@ -6,7 +6,9 @@ more where the address is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Callable, Collection
 
 from vyos_agent.config import UNFOUND
 from vyos_agent.core.model import OWNING, Config, State, Vip
@@ -14,6 +16,8 @@ from vyos_agent.core.node import Node
 from vyos_agent.edge.arp import Announcer
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.probing import Part, Prober
+
+logger = logging.getLogger(__name__)
 
 GAP_MS = 10_000
 """Two that announce whenever they hear each other are at war: one answer in so long (shared/protocol section 7)."""
@@ -30,9 +34,17 @@ class Ownership:
         *,
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
+        on_conflict: Callable[[Vip, bytes], None],
         clock: Callable[[], int] = now,
     ) -> None:
-        """`beacon(member, interface)`: the address that a member's frames come from there."""
+        """`beacon(member, interface)`: the address that a member's frames come from there.
+
+        `on_conflict(vip, mac)`: somebody else says that it has an address of ours; told as often as it is answered.
+        """
+        self._name = name
+        self._prober = prober
+        self._on_conflict = on_conflict
+        self._asking: asyncio.Task[None] | None = None
         self._announcer = announcer
         self._clock = clock
         self._node: Node | None = None
@@ -53,6 +65,18 @@ class Ownership:
             }
         )
 
+    def first_claim(self, vips: Collection[Vip]) -> None:
+        """Nobody had these addresses, as far as this node knows: ask the LAN whether that is so."""
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._prober.first_claim(self._watch, vips))
+            self._asking.add_done_callback(self._asked)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.warning("%s: cannot ask who has its addresses: %s", self._name, error)
+
     @property
     def answers(self) -> dict[str, str]:
         """What is wrong, by address."""
@@ -60,10 +84,12 @@ class Ownership:
 
     def close(self) -> None:
         """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
         self._watch.close()
         self._node = None
 
-    def _rival(self, vip: Vip) -> None:
+    def _rival(self, vip: Vip, mac: bytes) -> None:
         """Only as owner with no move under way: in a handover two announce, and both are right."""
         at_ms = self._clock()
         last_ms = self._told_ms.get(vip)
@@ -73,3 +99,4 @@ class Ownership:
         if owned and self._node.may_hold(at_ms):
             self._told_ms[vip] = at_ms
             self._announcer.announce((vip,))
+            self._on_conflict(vip, mac)

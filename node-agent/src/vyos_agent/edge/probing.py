@@ -14,7 +14,7 @@ import enum
 import ipaddress
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from vyos_agent.core.model import Vip
 from vyos_agent.edge.clock import now
@@ -37,6 +37,8 @@ MISSES = 2
 """Rounds without an answer before it is told."""
 RIVAL_MS = 2 * ROUND_MS + AGAIN_MS
 """A rival that is not heard of for so long is gone."""
+FIRST_CLAIM_MS = 200
+"""Of RFC 5227's probe: two questions instead of three, within 0.2 s instead of up to 7."""
 GRAIN_MS = 100
 
 
@@ -104,7 +106,7 @@ class Watch:
         *,
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
-        on_rival: Callable[[Vip], None],
+        on_rival: Callable[[Vip, bytes], None],
     ) -> None:
         self.name = name
         self.beacon = beacon
@@ -148,7 +150,7 @@ class Prober:
         *,
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
-        on_rival: Callable[[Vip], None],
+        on_rival: Callable[[Vip, bytes], None],
     ) -> Watch:
         """A cluster's place. `beacon(member, interface)`: the address that a member's frames come from there."""
         return Watch(self, name, beacon=beacon, on_change=on_change, on_rival=on_rival)
@@ -178,11 +180,19 @@ class Prober:
         self._listen()
         self._arm()
 
-    async def free(self, vips: Mapping[Vip, Link], wait_ms: int) -> dict[Vip, bytes]:
-        """Ask before this node takes addresses that nobody should have: those that somebody has, and who.
+    async def first_claim(self, watch: Watch, vips: Collection[Vip]) -> None:
+        """Nobody should have these now: whoever does is a rival. Nothing waits for this, nor does it stop anything.
 
-        Takes `wait_ms`. Raises OSError when it cannot be asked.
+        An address that is refused to one member would only go to the next, which takes over and asks nobody.
         """
+        links = {vip: link for vip in vips if (link := self._look(vip.interface)) is not None}
+        for vip, mac in (await self._who(links)).items():
+            probe = watch.probes.get(vip)
+            if probe is not None and probe.part.mine:
+                self._rival(probe, mac, self._clock())
+
+    async def _who(self, vips: Mapping[Vip, Link]) -> dict[Vip, bytes]:
+        """Who has which of them; Raises OSError when that cannot be asked."""
         ears: list[Ear] = []
         found: dict[Vip, bytes] = {}
         try:
@@ -192,7 +202,7 @@ class Prober:
             for _ in range(ASKS):
                 for vip, link in vips.items():
                     self._mouth.ask(ipaddress.ip_address(vip.address), link)
-                await asyncio.sleep(wait_ms / ASKS / 1000)
+                await asyncio.sleep(FIRST_CLAIM_MS / ASKS / 1000)
             for ear in ears:
                 for word in ear.hear():
                     found |= {v: word.mac for v in vips if v.address == str(word.ip) and word.mac != ear.link.mac}
@@ -320,7 +330,11 @@ class Prober:
         probe.heard.add(word.mac)
         at_ms = self._clock()
         if probe.part.mine and at_ms - probe.since_ms >= FIRST_MS:
-            probe.rival_ms = at_ms
-            probe.watch.on_rival(probe.vip)
-            if self._find(probe, Answer.TWO_MACS):
-                probe.watch.on_change()
+            self._rival(probe, word.mac, at_ms)
+
+    def _rival(self, probe: Probe, mac: bytes, at_ms: int) -> None:
+        probe.heard.add(mac)
+        probe.rival_ms = at_ms
+        probe.watch.on_rival(probe.vip, mac)
+        if self._find(probe, Answer.TWO_MACS):
+            probe.watch.on_change()
