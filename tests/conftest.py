@@ -19,9 +19,10 @@ from ground.shell import GroundError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --keep-ground, for work on end-to-end tests."""
+    """Add --keep-ground, for work on end-to-end tests, and --rewrite-transcripts, for changes of the core."""
     text = "use the ground that is up (or bring it up), with images as they are now, and leave it up"
     parser.addoption("--keep-ground", action="store_true", help=text)
+    parser.addoption("--rewrite-transcripts", action="store_true", help="write the simulator's golden transcripts anew")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

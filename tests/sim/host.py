@@ -1,12 +1,23 @@
-"""One machine in the simulator: the production core, and a shell that does what the real one does, on virtual time."""
+"""One machine in the simulator: the production core, and a shell that does what the real one does, on virtual time.
+
+The machine has a kernel, a systemd, a disk and clocks of its own; the daemon is one life after another. What a life was
+about to do is a queue of work, so that a freeze can fall between any decision and its effect.
+"""
 
 from __future__ import annotations
 
+import collections
+import copy
+import random
 import typing
+from collections.abc import Callable
 
+from sim.clock import Clock
+from sim.keeper import Keeper
 from sim.kernel import Kernel
+from sim.services import Services, Systemd
 from vyos_agent.core import effects, events
-from vyos_agent.core.model import Config, Ending, Serving
+from vyos_agent.core.model import Config, Ending, Reason
 from vyos_agent.core.node import Node
 
 if typing.TYPE_CHECKING:
@@ -14,166 +25,353 @@ if typing.TYPE_CHECKING:
 
 QUEUE_MAX = 256
 """Receive buffer, in frames; when it is full the newest is lost, as a socket does it."""
+TURN_FRAMES_MAX = 256
+"""What the shell drains in one turn."""
 
 
 class Host:
-    """A machine that can be killed, frozen, powered off and started again."""
+    """A machine that can be killed, frozen, paused, powered off and started again."""
 
-    def __init__(self, world: World, config: Config) -> None:
+    def __init__(self, world: World, config: Config, seed: int | str, name: str | None = None) -> None:
         self.world, self.config = world, config
-        self.kernel = Kernel(world.rng)
+        self.name = name or config.me
+        """Of the machine; two machines can call themselves the same member by mistake."""
+        self.rng = random.Random(f"host {self.name} {seed}")
+        self.clock = Clock(world.now, local_ms=world.now)
+        self.kernel = Kernel(self.rng)
+        self.systemd = Systemd(self.rng)
         self.node: Node | None = None
+        self.keeper, self.services = Keeper(self), Services(self)
         self.frozen = False
+        self.trap: str | None = None
+        """Freeze before the next effect of this kind."""
+        self.on_trap: Callable[[], None] | None = None
         self.disk: dict[str, int] = {}
+        self.links: dict[str, bool] = {}
+        self.monitors: dict[str, bool] = {}
+        self.monitored_after_ms = 0
+        """How long after its start the daemon has its first verdicts."""
+        self.twin = False
+        """It found another living node of its name, and must not be started again by itself."""
         self.decisions: list[tuple[int, effects.Decided]] = []
-        self.endings: list[Ending] = []
-        self.serving: dict[str, tuple[str, ...]] = {}
-        """What this life of the daemon was told to run, by group."""
-        self.serve_ms = 50
-        self.absent: set[str] = set()
-        self.cannot_start: set[str] = set()
-        self.cannot_stop: set[str] = set()
-        self._life = 0
-        self._queue: list[events.Frame] = []
+        self.down_ms: int | None = None
+        """In the world's time: since when no process runs here, or it stands still."""
+        self.up_ms = 0
+        """In the world's time: when it last began to run, or was thawed or resumed."""
+        self.resumed_ms = 0
+        """In the world's time: when it last went on after a pause of the whole machine."""
+        self.last_reason: dict[str, Reason] = {}
+        """Of each group: why its state changed last here."""
+        self.life = 0
+        self._power = 0
+        self._queue: list[tuple[bytes, str, int]] = []
         self._pending: list[events.Event] = []
+        self._work: collections.deque[tuple[events.Event | effects.Effect, int]] = collections.deque()
+        self._drained_ms: int | None = None
+        self._armed_ms: int | None = None
+        self._expiry_ms: int | None = None
+        self._parked: list[Callable[[], None]] = []
 
     @property
-    def name(self) -> str:
-        return self.config.me
+    def now(self) -> int:
+        """This machine's monotonic clock."""
+        return self.clock.local(self.world.now)
+
+    @property
+    def seen_generation(self) -> int:
+        """The generation that its daemon works by."""
+        return self.node.config.generation if self.node is not None else 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether its daemon does anything at all now."""
+        return self.node is not None and not self.frozen and not self.clock.paused
 
     # -- life
 
-    def start(self) -> None:
+    def start(self, incarnation: int | None = None) -> None:
         """Power on, or start the daemon again."""
-        self._life += 1
+        self._end()
+        incarnation = incarnation or self.rng.getrandbits(64) or 1
+        epochs = {n: max(self.disk.get(n, 0), self.world.status.get(n, 0)) for n in self.disk | self.world.status}
+        self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
+        self.node = Node(self.config, incarnation=incarnation, epochs=epochs, now=self.now)
+        self.keeper, self.services = Keeper(self), Services(self)
+        self._drained_ms = None
+        self.world.started(self)
+        links = [events.LinkChanged(name, up) for name, up in self.links.items()]
+        self.turn(*links)
+        if self.config.monitors:
+            self.later(self.monitored_after_ms, self.tell_monitors)
+
+    def _end(self) -> None:
+        self.life += 1
+        self.last_reason.clear()
+        self.node = None
         self._queue.clear()
         self._pending.clear()
-        self.serving.clear()
-        self.frozen = False
-        incarnation = self.world.rng.getrandbits(64)
-        self.node = Node(self.config, incarnation=incarnation, epochs=dict(self.disk), now=self.world.now)
-        self.turn()
+        self._work.clear()
+        self._armed_ms, self.trap = None, None
 
     def kill(self) -> None:
         """The daemon is gone; the kernel keeps what it has until its time is over."""
-        self._life += 1
-        self.node = None
+        if self.down_ms is None:
+            self.down_ms = self.world.now
+            self.world.went_down(self)
+        self._end()
+        self.frozen = False
+        self.world.ended(self)
 
     def power_off(self) -> None:
         """Everything is gone but the disk."""
         self.kill()
-        self.kernel = Kernel(self.world.rng)
-        for name in list(self.world.running):
-            self.world.serve(self.name, name, running=False)
-        self.world.look()
+        self._power += 1
+        self.kernel, self.systemd = Kernel(self.rng), Systemd(self.rng)
+        self._expiry_ms = None
+        self.look()
+        self.world.services_changed(self, None)
 
     def freeze(self) -> None:
-        self.frozen = True
+        """SIGSTOP, or a loop that is held up: the process stands, the kernel goes on."""
+        if self.node is not None and not self.frozen:
+            self.frozen, self.trap = True, None
+            self.down_ms = self.world.now
+            self.keeper.froze()
+            self.world.went_down(self)
 
     def thaw(self) -> None:
-        self.frozen = False
-        if self.node is not None:
-            self.turn()
+        if self.frozen:
+            self.world.disturbed()
+            self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
+            self.world.reckon()
+            self.keeper.thawed()
+            self.services.thawed()
+            self._go_on()
+            if self.node is not None and not self.frozen:
+                self.turn()
 
-    # -- the shell
+    def pause(self) -> None:
+        """The whole machine stands still: no process, no kernel, no clock."""
+        if not self.clock.paused:
+            self.world.disturbed()
+            self.clock.pause(self.world.now)
+            self.look()
+            self.world.reckon()
 
-    def receive(self, data: bytes, interface: str) -> None:
-        if self.node is None or len(self._queue) >= QUEUE_MAX:
-            return
-        self._queue.append(events.Frame(data, interface, self.world.now))
+    def resume(self) -> None:
+        if self.clock.paused:
+            self.world.disturbed()
+            self.clock.resume(self.world.now)
+            self.up_ms = self.resumed_ms = self.world.now
+            self.look()
+            self.world.reckon()
+            parked, self._parked = self._parked, []
+            for action in parked:
+                action()
+
+    def snapshot(self) -> Node | None:
+        """What a hypervisor would save of the daemon."""
+        return copy.deepcopy(self.node, {id(self.config): self.config})
+
+    def roll_back(self, saved: Node) -> None:
+        """The machine is restored as it was: same life, older state, its clock as it runs now."""
+        self._end()
+        self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
+        self.resumed_ms = self.world.now
+        self.node = saved
+        self.keeper, self.services = Keeper(self), Services(self)
+        self.world.restored(self)
+        self.turn()
+
+    # -- time
+
+    def at_local(self, when: int, action: Callable[[], None]) -> None:
+        """Do it when this machine's clock shows `when`; while it is paused nothing happens."""
+
+        def fire() -> None:
+            if self.clock.paused:
+                self._parked.append(lambda: self.at_local(when, action))
+            elif self.now < when:
+                self.at_local(when, action)
+            else:
+                action()
+
+        self.world.at(self.clock.world(when), fire)
+
+    def later(self, wait_ms: int, action: Callable[[], None], *, outlives: bool = False) -> None:
+        """Do it if this life (`outlives`: this power cycle) lasts that long."""
+        life, power = self.life, self._power
+
+        def fire() -> None:
+            if self._power == power and (outlives or self.life == life):
+                action()
+
+        self.at_local(self.now + wait_ms, fire)
+
+    def netlink_delay_ms(self) -> int:
+        return self.rng.randint(*self.world.netlink_ms)
+
+    # -- what comes in
+
+    def receive(self, data: bytes, interface: str) -> bool:
+        """A datagram for the socket; whether there was room."""
+        if self.node is None or self.clock.paused or len(self._queue) >= QUEUE_MAX:
+            return False
+        self._queue.append((data, interface, self.now + self.clock.wall_offset_ms))
         if not self.frozen:
             self.turn()
+        return True
 
     def feed(self, event: events.Event) -> None:
+        """An event for the daemon; a frozen one finds it when it wakes."""
         if self.node is None:
             return
+        if not isinstance(event, (events.Held, events.Served)):
+            self.world.disturbed()
         self._pending.append(event)
-        if not self.frozen:
+        if self.runs:
             self.turn()
 
-    def turn(self) -> None:
+    def set_link(self, interface: str, up: bool) -> None:
+        self.links[interface] = up
+        self.feed(events.LinkChanged(interface, up))
+
+    def tell_monitors(self) -> None:
+        """Verdicts on every monitor, as this machine's pings find them."""
+        if self.config.monitors:
+            self.feed(events.Monitored({m: self.monitors.get(m, True) for m in self.config.monitors}))
+
+    def configure(self, config: Config) -> None:
+        """A new NodeConfig has come (a dead daemon finds it at its start)."""
+        self.config = config
+        self.feed(events.Configured(config))
+        self.world.reckon()
+        if config.monitors:
+            self.later(self.monitored_after_ms, self.tell_monitors)
+
+    # -- the shell's turn
+
+    def turn(self, *more: events.Event) -> None:
         """Drain the sockets, then everything else: the runner's turn."""
-        assert self.node is not None
-        frames, self._queue = tuple(self._queue), []
-        self._step(events.Woke(frames))
-        pending, self._pending = self._pending, []
-        for event in pending:
-            self._step(event)
-        if self.node is None:
+        if self._work:
+            self._pending.extend(more)
             return
-        assert self.node.deadline > self.world.now, "a deadline in the past makes a timer that spins"
-        life = self._life
-        self.world.at(self.node.deadline, lambda: self._timer(life))
+        now = self.now
+        self._work.append((events.Woke(self._drain(now)), now))
+        pending, self._pending = self._pending, []
+        self._work.extend((event, now) for event in (*pending, *more))
+        self._go_on()
 
-    def _timer(self, life: int) -> None:
-        node = self.node
-        if node is not None and life == self._life and not self.frozen and self.world.now >= node.deadline:
+    def _go_on(self) -> None:
+        while self._work and self.node is not None and not self.frozen:
+            what, at_ms = self._work.popleft()
+            if isinstance(what, effects.Effect):
+                if self.trap == type(what).__name__:
+                    self._work.appendleft((what, at_ms))
+                    if self.on_trap is not None:
+                        self.on_trap()
+                    self.freeze()
+                    return
+                self._perform(what, at_ms)
+            else:
+                out = self.node.step(what, at_ms)
+                self.world.stepped(self, at_ms)
+                self._work.extendleft((effect, at_ms) for effect in reversed(out))
+        if self.node is not None and not self.frozen:
+            self._arm(self.node.deadline)
+            if self._pending or self._queue:
+                self.later(0, self.turn_if_running)
+
+    def turn_if_running(self) -> None:
+        if self.runs:
             self.turn()
 
-    def _step(self, event: events.Event) -> None:
-        if self.node is None:
-            return
-        for effect in self.node.step(event, self.world.now):
-            self._perform(effect)
+    def _arm(self, deadline: int) -> None:
+        if self._armed_ms is not None and self._armed_ms <= deadline:
+            return  # that timer looks at the deadline when it rings
+        self._armed_ms = deadline
+        life = self.life
 
-    def _perform(self, effect: effects.Effect) -> None:
+        def ring() -> None:
+            if life != self.life or self._armed_ms != deadline:
+                return
+            self._armed_ms = None
+            node = self.node
+            if node is None or self.frozen:
+                return  # it is looked at again after the thaw
+            if self.now >= node.deadline:
+                self.turn()
+            else:
+                self._arm(node.deadline)
+
+        self.at_local(deadline, ring)
+
+    def _drain(self, now: int) -> tuple[events.Frame, ...]:
+        """Dated as edge/multicast.py does it: by the kernel's wall-clock stamps, between the last drain and now."""
+        stepped = self.clock.stepped
+        self.clock.stepped = False
+        floor = now if stepped or self._drained_ms is None else self._drained_ms
+        self._drained_ms = now
+        if not self._queue:
+            return ()
+        wall_ms = now + self.clock.wall_offset_ms
+        taken, self._queue = self._queue[:TURN_FRAMES_MAX], self._queue[TURN_FRAMES_MAX:]
+        frames = [events.Frame(d, i, min(now, max(floor, now - (wall_ms - stamp)))) for d, i, stamp in taken]
+        return tuple(sorted(frames, key=lambda f: f.at_ms))
+
+    def _perform(self, effect: effects.Effect, at_ms: int) -> None:
         match effect:
             case effects.Send(datagrams):
-                sent = [self.world.send(self.name, i, data) for i, parts in datagrams.items() for data in parts]
-                self._step(events.Sent(any(sent)))
+                network = self.world.network
+                network.begin_frame(self.name)
+                # An interface counts when it took every part, as in edge/multicast.py.
+                sent = [all([network.send(self.name, i, d) for d in parts]) for i, parts in datagrams.items()]
+                self.world.sent(self, datagrams, accepted=any(sent))
+                self._work.appendleft((events.Sent(any(sent)), at_ms))
             case effects.Hold(lifetimes):
-                life = self._life
-                delay = self.world.rng.randint(*self.world.netlink_ms)
-                self.world.at(self.world.now + delay, lambda: self._netlink(dict(lifetimes), life))
+                self.keeper.hold(lifetimes, at_ms)
             case effects.Serve(running):
-                for name in running.keys() | self.serving.keys():
-                    self._serve(name, running.get(name))
+                self.services.serve(running)
             case effects.Announce(vips):
-                self.world.announce(self.name, vips)
+                if self.node is not None and self.node.may_hold(self.now):
+                    self.world.announce(self, vips)
             case effects.Persist(epochs):
                 self.disk = dict(epochs)
             case effects.Decided():
                 self.decisions.append((self.world.now, effect))
-                self.world.note(self.name, effect)
+                self.last_reason[effect.group] = effect.reason
+                self.world.decided(self, effect)
             case effects.Stopped(ending):
-                self.endings.append(ending)
-                self.kill()
+                self._stopped(ending)
+            case _:
+                typing.assert_never(effect)
 
-    def _serve(self, name: str, units: tuple[str, ...] | None) -> None:
-        """systemd, which takes its time: services outlive the daemon, and end with the power."""
-        if units is None or self.serving.get(name, (None,)) == units:
-            return
-        first = name not in self.serving
-        self.serving[name] = units
-        if name in self.absent:
-            self.feed(events.Served(name, Serving.ABSENT, "not-found"))
-            return
-        running = bool(units)
-        if not first or running:
-            self.feed(events.Served(name, Serving.STARTING if running else Serving.STOPPING))
-        life = self._life
-        self.world.at(self.world.now + self.serve_ms, lambda: self._has_served(name, units, life))
+    def _stopped(self, ending: Ending) -> None:
+        self.kill()
+        if ending is Ending.ROLLED_BACK:
+            self.later(1, self.start)
+        self.twin = ending is Ending.TWIN
 
-    def _has_served(self, name: str, units: tuple[str, ...], life: int) -> None:
-        if life != self._life or self.serving.get(name) != units:
-            return
-        refused = name in (self.cannot_start if units else self.cannot_stop)
-        if not refused:
-            self.world.serve(self.name, name, running=bool(units))
-        done = Serving.RUNNING if units else Serving.STOPPED
-        self.feed(events.Served(name, Serving.FAILED if refused else done, "refused" if refused else ""))
+    # -- what the world looks at
 
-    def _netlink(self, lifetimes: dict[typing.Any, int], life: int) -> None:
-        """The address worker's turn: every add goes through the gate, also when a freeze came in between."""
-        if self.node is None or life != self._life:
-            return
-        if self.frozen:
-            self.world.at(self.world.now + 1, lambda: self._netlink(lifetimes, life))
-            return
-        if not self.node.may_hold(self.world.now):
-            lifetimes = dict.fromkeys(lifetimes, 0)
-        held, failed = self.kernel.apply(lifetimes, self.world.now)
-        self.world.look()
-        for gone_ms in self.kernel.changes_ms(self.world.now):
-            self.world.at(gone_ms, self.world.look)
-        self.feed(events.Held(held, failed, self.kernel.left_ms(self.world.now)))
+    def look(self) -> None:
+        """The kernel's addresses may have changed; be back when the next one expires."""
+        self.world.look(self)
+        gone_ms = self.kernel.next_gone_ms(self.now)
+        if gone_ms is None or (self._expiry_ms is not None and self._expiry_ms <= gone_ms):
+            return  # nothing will expire, or the timer that is set will look again
+        self._expiry_ms = gone_ms
+        kernel = self.kernel
+
+        def expire() -> None:
+            if self.kernel is kernel and self._expiry_ms == gone_ms:
+                self._expiry_ms = None
+                before = self.world.held[self.name]
+                self.look()
+                if self.node is not None and before != self.world.held[self.name]:
+                    self.keeper.wake()  # RTM_DELADDR
+
+        self.at_local(gone_ms, expire)
+
+    def services_changed(self, group: str) -> None:
+        self.world.services_changed(self, group)

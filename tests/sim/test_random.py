@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.world import VIP, World, config, group
+from sim.build import VIP, config, group
+from sim.world import World
 from vyos_agent.core.model import State
 
 D, K, INIT = 3000, 500, 6000
@@ -35,7 +36,7 @@ def apply(world: World, fault: str, x: str, y: str) -> None:
     elif fault == "partition":
         world.partition(x, "".join(n for n in world.hosts if n != x))
     elif fault == "cut" and x != y:
-        world.cut |= {(x, y), (y, x)}
+        world.cut.update({(x, y), (y, x)})
     elif fault == "oneway" and x != y:
         world.cut.add((x, y))
     elif fault == "heal":

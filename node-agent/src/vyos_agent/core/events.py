@@ -36,7 +36,11 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Held:
-    """The answer to a Hold, later: what the kernel holds of this cluster now, and what it refused (text by address)."""
+    """The answer to a Hold, later: what the kernel holds of this cluster now, and what it refused (text by address).
+
+    Told each time that other addresses are named, and whenever what is held changes; never about an older set of
+    addresses than that of the newest Hold.
+    """
 
     vips: frozenset[Vip]
     failed: Mapping[Vip, str] = dataclasses.field(default_factory=dict)

@@ -32,14 +32,19 @@ class Following:
             return Reason.PEER_LEFT
         return Reason.PEER_DEAD if self.last.owner in turn.at.dead else Reason.PEER_RELEASED
 
-    def place(self, turn: Turn, *, candidate: bool) -> int:
-        """How many others would claim before this member. One that is no candidate comes after all that are."""
-        others = turn.view.candidates + (turn.view.coming if self.last is None else ())
-        if candidate:
-            return election.turn(others, turn.mine)
-        last_resorts = [
-            s.candidate
+    def place(self, turn: Turn, *, since: int | None) -> int:
+        """How many others would claim before this member.
+
+        `since`: the newest sequence sent before it became a candidate. Who has not acknowledged a later one may have
+        become a candidate in the same moment, as members do whose switch comes back. None: it is no candidate, and
+        comes after all that are.
+        """
+        others = list(turn.view.candidates + (turn.view.coming if self.last is None else ()))
+        silent = [
+            s
             for s in turn.view.standings.values()
             if s.entry.state is State.STANDBY and not s.entry.candidate and not s.peer.leaving
         ]
-        return len(others) + sum(c.rank < turn.mine.rank for c in last_resorts)
+        if since is None:
+            return len(others) + sum(s.candidate.rank < turn.mine.rank for s in silent)
+        return election.turn(others + [s.candidate for s in silent if s.peer.acked <= since], turn.mine)

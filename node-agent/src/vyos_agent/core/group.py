@@ -32,6 +32,9 @@ from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
+CUT_PATIENCE_MS = 20
+"""An owner whose link is lost asks the others first: when a switch reboots, they lose theirs in the same moment."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Taken:
@@ -39,6 +42,24 @@ class Taken:
 
     giver: MemberId
     until_ms: int
+    hard_wait_until_ms: int
+    """Until when even a hard motive to move on waits for the giver."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rival:
+    """One that this owner has told the LAN of once; when it holds on until then, it is told in full."""
+
+    until_ms: int
+    outlasted: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cut:
+    """A link that was lost: when, and the newest sequence sent before."""
+
+    at_ms: int
+    floor: int
 
 
 class GroupMachine:
@@ -57,8 +78,10 @@ class GroupMachine:
         """Highest epoch known; while owner: its claim."""
         self.following = Following()
         self.announcer = Announcer()
-        self.contested = False
-        """A rival was heard, and the LAN told once."""
+        self.rival: Rival | None = None
+        """Somebody else claims the group or lets it go, and the LAN was told once."""
+        self.met: frozenset[tuple[MemberId, int]] = frozenset()
+        """Lives of other members that this owner believed when it looked last."""
         self.services = Services()
         self.stand_back = Backoff()
         """After a failure here: this member is no candidate, but takes over from one that died."""
@@ -73,6 +96,10 @@ class GroupMachine:
         self.novelty = Novelty(fresh_since_ms)
         self.unowned_ms: int | None = None
         """Since when this member could claim the group, which has no owner."""
+        self.candidate_since: int | None = None
+        """The newest sequence sent before this member became a candidate; None: it is none."""
+        self.cut: Cut | None = None
+        """An interface of the addresses lost its carrier while this member owned them."""
         self.decided: list[Decided] = []
         """Changes of state since the node last looked."""
         self._given = False
@@ -116,7 +143,13 @@ class GroupMachine:
     @property
     def watchful(self) -> bool:
         """Whether an acknowledgement alone, with no other news, may change something."""
-        return self.hurried or self.adoption is not None or self.state is State.SUSPENDED
+        waits = self.unowned_ms is not None or self.cut is not None
+        return self.hurried or waits or self.adoption is not None or self.state is State.SUSPENDED
+
+    @property
+    def curious(self) -> bool:
+        """Whether the others should answer at once."""
+        return self.cut is not None
 
     def claim(self, me: MemberId) -> Claim:
         """What it says, or would say, against a rival."""
@@ -143,14 +176,18 @@ class GroupMachine:
         optional = (turn.view.letting_go_until_ms, turn.view.unknown_until_ms, self.wish_until_ms)
         due += [ms for ms in optional if ms is not None]
         if self.unowned_ms is not None:
-            place = self.following.place(turn, candidate=self.candidate(turn))
+            place = self.following.place(turn, since=self.candidate_since)
             due.append(self.unowned_ms + wait_ms(place, turn.at.config.keepalive_ms))
         if self.state is State.OWNER:
             due += self.motives.due_ms()
         if self.move is not None:
             due += self.move.due_ms()
         if self.taken is not None:
-            due.append(self.taken.until_ms)
+            due += self.taken.until_ms, self.taken.hard_wait_until_ms
+        if self.rival is not None:
+            due.append(self.rival.until_ms)
+        if self.cut is not None:
+            due.append(self.cut.at_ms + CUT_PATIENCE_MS)
         if self.adoption is not None:
             due += self.adoption.due_ms, self.adoption.end_ms
         return min((d for d in due if d > turn.now), default=NEVER_MS)
@@ -178,7 +215,7 @@ class GroupMachine:
         """Claim the group, which is given to this member."""
         self.raise_epoch(max(self.epoch, turn.view.epoch))
         patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
-        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms)
+        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms, turn.now + handover.PATIENCE_MIN_MS)
         self._become(State.OWNER, handover.taker_reason(giver.entry.cause), turn.now, turn.name(giver.peer.id))
 
     def ask(self, turn: Turn, reason: Reason, target: MemberId) -> None:

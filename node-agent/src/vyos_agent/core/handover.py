@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from vyos_agent.core import election
 from vyos_agent.core.model import NOBODY, OWNING, Cause, MemberId, Reason, State
-from vyos_agent.core.peers import SentLog
+from vyos_agent.core.sent import SentLog
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover

@@ -21,13 +21,21 @@ class Holding:
     def __init__(self) -> None:
         self.lease = Lease()
         self.held: frozenset[Vip] | None = None
-        """What the kernel holds; None: it has not answered yet."""
+        """What the kernel holds, by its last word; None: it has not answered yet."""
         self.failed: Mapping[Vip, str] = {}
         self._asked: frozenset[Vip] | None = None
+        self._possible: frozenset[Vip] = frozenset()
+        """What was asked for since the kernel's last word: it may be there already, or come yet."""
 
     def answer(self, held: Held) -> None:
         """The kernel's word."""
         self.held, self.failed = held.vips, held.failed
+        self._possible = frozenset()
+
+    @property
+    def maybe_held(self) -> frozenset[Vip] | None:
+        """All that the kernel may hold; None: it has not answered yet."""
+        return None if self.held is None else self.held | self._possible
 
     def may_hold(self, now: int) -> bool:
         """Whether this node's authority over its addresses is still good."""
@@ -58,6 +66,7 @@ class Holding:
         life_ms = self.lease.life_ms(dead_ms=config.dead_ms, keepalive_ms=config.keepalive_ms)
         lives_ms = {v: LIFETIME_MIN_MS if brief else life_ms for v, brief in renewed.items()}
         self.lease.renew(now, min(lives_ms.values()))
+        self._possible |= renewed.keys() - (self.held or frozenset())
         self._asked = _wanted(machines)
         return Hold({v: lives_ms.get(v, 0) for v in self._asked})
 

@@ -18,6 +18,11 @@ from vyos_agent.core.turn import Turn
 MONITORS_KEEPALIVES = 2
 """Another member must reach more monitors for 2 x the larger keepalive (design.md section 5, rule 4)."""
 
+KNOWN_KEEPALIVES = 2
+"""For so long a move that a new configuration asks for waits for members that do not carry it yet: one of them may be
+the best target."""
+_CONFIGURED = frozenset({Reason.MAINTENANCE, Reason.REMOVED})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Motive:
@@ -69,7 +74,10 @@ class Motives:
 
     def choose(self, group: Group, me: str, turn: Turn) -> Motive | None:
         """What should be done now; None: stay."""
+        self._due_ms = [self.damper.until_ms]
         hard = self.hard(group, me)
+        if hard in _CONFIGURED and not self._all_know(turn):
+            return None
         if hard is not None:
             return _to_best(hard, handover.targets(turn, hard=True, tried=self._tried))
         ready = handover.targets(turn, hard=False, tried=())
@@ -80,12 +88,17 @@ class Motives:
         wanting = handover.wanting(turn)
         if wanting is not None:
             return Motive(Reason.HANDOVER_REQUESTED, wanting.peer.id)
-        self._due_ms = [self.damper.until_ms]
         if self.damper.active(turn.now):
             return None
-        if turn.at.config.standby and ready:
+        if turn.at.config.standby and ready and self._all_know(turn):
             return Motive(Reason.CORDONED, ready[0].member)
         return self._better(group, ready, turn)
+
+    def _all_know(self, turn: Turn) -> bool:
+        """Whether the others have had the time to say what the new configuration makes of them."""
+        limit_ms = turn.at.configured_ms + KNOWN_KEEPALIVES * turn.at.config.keepalive_ms
+        self._due_ms.append(limit_ms)
+        return turn.at.same_generation or turn.now >= limit_ms
 
     def _better(self, group: Group, ready: list[Candidate], turn: Turn) -> Motive | None:
         """The best of those that have been strictly better for long enough."""

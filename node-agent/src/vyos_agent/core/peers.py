@@ -8,149 +8,18 @@ liveness: a dead peer's sequence and the floor of its next proof are kept.
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-
 from vyos_agent.core import wire
-from vyos_agent.core.model import OWNING, Drop, GroupId, MemberId, State
+from vyos_agent.core.model import OWNING, Drop, MemberId, State
+from vyos_agent.core.peer import FOREVER_AGO, Ghost, Heard, Peer, Relay, Twin, fresher
+from vyos_agent.core.sent import SentLog
 
 STRANGERS_MAX = 16
 """Senders outside the configuration that are kept: members removed lately, at most a few at a time."""
 LIVES_MAX = 8
-"""Lives remembered of one peer, so that a recording of an old life is not taken for a new one."""
-FOREVER_AGO = -(2**62)
-HALF = 1 << 31
-"""Serial numbers closer than half their range apart have an order (RFC 1982)."""
-
-
-@dataclasses.dataclass(slots=True)
-class Heard:
-    """The newest frame heard of one life of a peer, believed or not."""
-
-    incarnation: int
-    sequence: int
-    at_ms: int
-    acked: int
-    """My newest sequence that it acknowledged; 0: none of this life of mine."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Twin:
-    """Another life with this member's name, that provably goes on."""
-
-    incarnation: int
-    settled: bool
-    """It has stopped listening: it was here before."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ghost:
-    """What an earlier life of a peer owned: its addresses may be up until that life's dead interval is over."""
-
-    epoch: int
-    rank: int
-    until_ms: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Relay:
-    """A later frame of somebody else than this node has heard, by one peer's word."""
-
-    entry: wire.PeerEntry
-    at_ms: int
-    """When the word came."""
-    sequence: int
-    """Of the word: its entries about groups may come in a later part of the same frame."""
-
-
-@dataclasses.dataclass(slots=True)
-class Peer:
-    """All that is known of one other member."""
-
-    id: MemberId
-    since_ms: int
-    """When belief began or ended."""
-    believed: bool = False
-    ever: bool = False
-    incarnation: int = 0
-    newest: int = 0
-    last_ms: int = FOREVER_AGO
-    dead_ms: int = 0
-    keepalive_ms: int = 0
-    generation: int = 0
-    leaving: bool = False
-    floor: int = 0
-    """My newest sequence when belief ended or the incarnation changed: only a later one proves anything."""
-    listed: Heard | None = None
-    acked: int = 0
-    """My newest sequence that the believed life acknowledged, in a frame all of whose parts are in."""
-    acking: int = 0
-    """The same, the newest part included: its entries about groups may be older than the acknowledgement."""
-    groups: dict[GroupId, wire.GroupEntry] = dataclasses.field(default_factory=dict)
-    told_ms: int = FOREVER_AGO
-    """When the newest frame of this life was heard by another member, by that one's word."""
-    parts: int = 1
-    """Of its newest frame."""
-    run: int = 0
-    """How many parts of it came, one after the other."""
-    whole: int = 0
-    """The sequence of the last part of its newest frame that came whole."""
-    fresher: dict[MemberId, Relay] = dataclasses.field(default_factory=dict)
-    """Others of whom it had a newer frame than this node when it said so."""
-    ghosts: dict[GroupId, Ghost] = dataclasses.field(default_factory=dict)
-    links: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    """By link number, of those that came in where the sender sent them out: newest sequence, and when."""
-    heard_on: frozenset[int] = frozenset()
-    """Links of which the newest frame is not older than its dead interval."""
-    lives: dict[int, int] = dataclasses.field(default_factory=dict)
-    """When each life was heard first."""
-
-
-def fresher(about: Peer | None, entry: wire.PeerEntry) -> bool:
-    """Whether a teller has heard a later frame of that member than the last one that came here whole."""
-    if entry.state is not wire.PeerState.ALIVE:
-        return False
-    if about is None or not about.believed:
-        return True
-    return entry.incarnation == about.incarnation and ahead(entry.sequence, about.whole) > 0
-
-
-def ahead(low: int, sequence: int) -> int:
-    """By how much a sequence, of which these are the low 32 bits, is ahead of another: negative when it is behind."""
-    forward = (low - sequence) & wire.LOW_32
-    return forward if forward < HALF else forward - (wire.LOW_32 + 1)
-
-
-class SentLog:
-    """When this node sent which sequence: the other half of a proof."""
-
-    def __init__(self) -> None:
-        self.newest = 0
-        self._forgotten = 0
-        self._log: collections.deque[tuple[int, int]] = collections.deque()
-
-    def sent(self, newest: int, now: int, keep_ms: int) -> None:
-        """Sequences up to `newest` have gone out now; those older than `keep_ms` prove nothing any more."""
-        self.newest = newest
-        self._log.append((newest, now))
-        while self._log[0][1] < now - keep_ms:
-            self._forgotten, _ = self._log.popleft()
-
-    def at_ms(self, sequence: int) -> int | None:
-        """When it went out; None: too long ago, or never."""
-        if not self._forgotten < sequence <= self.newest:
-            return None
-        found = None
-        for newest, at_ms in reversed(self._log):
-            if newest < sequence:
-                break
-            found = at_ms
-        return found
-
-    def whole(self, low: int) -> int | None:
-        """The sequence whose low 32 bits these are; None: this life has sent no such frame."""
-        sequence = self.newest - ((self.newest - low) & wire.LOW_32)
-        return sequence if sequence > 0 else None
+"""Lives of one peer that are remembered while none of them is believed: recordings of old ones, and the one that goes
+on."""
+UNPROVED_MAX = 32
+"""Unproved lives in one frame: the byte that counts its peers holds 64 members, 16 strangers and these."""
 
 
 class Peers:
@@ -241,6 +110,7 @@ class Peers:
         peer.told_ms = FOREVER_AGO
         peer.groups, peer.fresher, peer.links, peer.heard_on = {}, {}, {}, frozenset()
         peer.run = peer.whole = 0
+        peer.unproved.clear()
 
     def _accept(self, peer: Peer, beat: wire.Beat, at_ms: int, acked: int) -> None:
         news = [e for e in beat.groups if peer.groups.get(e.group) != e]
@@ -251,7 +121,12 @@ class Peers:
         peer.dead_ms, peer.keepalive_ms, peer.generation = beat.dead_ms, beat.keepalive_ms, beat.generation
         peer.leaving = beat.leaving
         peer.listed = Heard(beat.incarnation, beat.sequence, at_ms, acked)
+        best: dict[MemberId, wire.PeerEntry] = {}
         for listed in beat.peers:
+            self._note_evidence(listed, at_ms)
+            if listed.member not in best or listed.state is wire.PeerState.ALIVE:
+                best[listed.member] = listed
+        for listed in best.values():
             self._relay(peer, listed, at_ms, beat.sequence)
         for entry in news:
             peer.groups[entry.group] = entry
@@ -266,13 +141,17 @@ class Peers:
         if peer.run == beat.parts:
             peer.acked, peer.whole = peer.acking, beat.sequence
 
-    def _relay(self, teller: Peer, entry: wire.PeerEntry, at_ms: int, sequence: int) -> None:
-        """What one member says of another: evidence of its life, and whether the teller knows it better than I do."""
-        if entry.member == teller.id:  # another life with its name: its word about its own death is none
-            return
+    def _note_evidence(self, entry: wire.PeerEntry, at_ms: int) -> None:
+        """What one member says of another's life: heard there is as good as heard here."""
         about = self.table.get(entry.member)
         if about is not None and about.believed and about.incarnation == entry.incarnation:
             about.told_ms = max(about.told_ms, at_ms - entry.age_ms)
+
+    def _relay(self, teller: Peer, entry: wire.PeerEntry, at_ms: int, sequence: int) -> None:
+        """Whether a member that this node hears knows another one better than this node does."""
+        about = self.table.get(entry.member)
+        if entry.member == teller.id:  # another life with its name: its word about its own death is none
+            return
         if entry.member != self.me and fresher(about, entry):
             teller.fresher[entry.member] = Relay(entry, at_ms, sequence)
             self.changed = True
@@ -295,17 +174,22 @@ class Peers:
         return None
 
     def _list(self, peer: Peer, beat: wire.Beat, at_ms: int, acked: int) -> None:
-        """Which unproved life is acknowledged: the one that heard me last, then the one first heard last."""
-        first_ms = peer.lives.setdefault(beat.incarnation, at_ms)
-        if len(peer.lives) > LIVES_MAX:
-            peer.lives.pop(min(peer.lives, key=lambda life: (peer.lives[life], life)))
-        old, new = peer.listed, Heard(beat.incarnation, beat.sequence, at_ms, acked)
-        if old is None or (old.incarnation == new.incarnation and new.sequence > old.sequence):
-            peer.listed = new
-        elif old.incarnation != new.incarnation:
-            old_first_ms = peer.lives.get(old.incarnation, FOREVER_AGO)
-            if (new.acked, first_ms) > (old.acked, old_first_ms):
-                peer.listed = new
+        """Acknowledge a frame that is not believed: any of the lives heard may be the one that goes on.
+
+        Listing one life only would let recordings of others keep the living one from proving itself for ever.
+        """
+        heard = Heard(beat.incarnation, beat.sequence, at_ms, acked)
+        if peer.ever and beat.incarnation == peer.incarnation:
+            assert peer.listed is not None
+            peer.listed = heard if heard.sequence > peer.listed.sequence else peer.listed
+            return
+        old = peer.unproved.get(beat.incarnation)
+        if old is None or heard.sequence > old.sequence:
+            peer.unproved[beat.incarnation] = heard
+        if len(peer.unproved) > LIVES_MAX:
+            del peer.unproved[
+                min(peer.unproved, key=lambda life: (peer.unproved[life].acked, peer.unproved[life].at_ms))
+            ]
 
     def _admit(self, sender: MemberId, at_ms: int) -> Peer | None:
         peer = self.table.get(sender)
@@ -362,20 +246,25 @@ class Peers:
         """The largest dead interval of any member, dead or alive, and this node's own."""
         return max(mine_ms, *(p.dead_ms for p in self.table.values()), 0)
 
-    def entries(self, now: int) -> tuple[wire.PeerEntry, ...]:
-        """What my frame says of the peers: the newest frame heard of each, believed or not."""
-        heard = [(p.id, p.listed, p.believed) for p in self.table.values() if p.listed is not None]
+    def entries(self, now: int, dead_ms: int) -> tuple[wire.PeerEntry, ...]:
+        """What my frame says of the peers: the newest frame heard of each, believed or not.
+
+        Of lives that are not believed those that were heard within the last dead interval: an older proof is none.
+        """
+        listed = [_entry(p.id, p.listed, now, alive=p.believed) for p in self.table.values() if p.listed is not None]
+        others = [(p.id, h) for p in self.table.values() for h in p.unproved.values()]
         if self._namesake is not None:
-            heard.append((self.me, self._namesake, False))
-        return tuple(
-            wire.PeerEntry(
-                member=member,
-                incarnation=newest.incarnation,
-                sequence=newest.sequence & wire.LOW_32,
-                age_ms=min(wire.AGE_MS_MAX, now - newest.at_ms + 1),  # rounded up: both stamps were cut
-                state=wire.PeerState.ALIVE
-                if believed and newest.incarnation == self.table[member].incarnation
-                else wire.PeerState.UNPROVED,
-            )
-            for member, newest, believed in sorted(heard, key=lambda entry: entry[0])
-        )
+            others.append((self.me, self._namesake))
+        late = sorted((o for o in others if now - o[1].at_ms <= dead_ms), key=lambda o: -o[1].at_ms)
+        unproved = [_entry(member, heard, now, alive=False) for member, heard in late[:UNPROVED_MAX]]
+        return tuple(sorted(listed + unproved, key=lambda e: (e.member, e.incarnation)))
+
+
+def _entry(member: MemberId, heard: Heard, now: int, *, alive: bool) -> wire.PeerEntry:
+    return wire.PeerEntry(
+        member=member,
+        incarnation=heard.incarnation,
+        sequence=heard.sequence & wire.LOW_32,
+        age_ms=min(wire.AGE_MS_MAX, now - heard.at_ms + 1),  # rounded up: both stamps were cut
+        state=wire.PeerState.ALIVE if alive else wire.PeerState.UNPROVED,
+    )

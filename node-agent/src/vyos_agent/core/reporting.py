@@ -8,7 +8,8 @@ from vyos_agent.core import election, handover
 from vyos_agent.core.election import Candidate
 from vyos_agent.core.group import GroupMachine
 from vyos_agent.core.model import Config, MemberId, State, Vip, wire_id
-from vyos_agent.core.peers import Peer, Peers
+from vyos_agent.core.peer import Peer
+from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import CandidateReport, GroupReport, HandoverReport, PeerReport
 from vyos_agent.core.turn import Turn
 

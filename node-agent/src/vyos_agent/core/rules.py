@@ -7,12 +7,14 @@ instant again, so that one turn goes as far as the facts allow.
 from __future__ import annotations
 
 from vyos_agent.core import adoption, election, handover
-from vyos_agent.core.group import GroupMachine
+from vyos_agent.core.group import CUT_PATIENCE_MS, Cut, GroupMachine, Rival
 from vyos_agent.core.model import OWNING, Cause, Reason, State
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
+RIVAL_KEEPALIVES = 2
+"""The winner of a settlement announces in full after so many keepalives at the latest (shared/protocol section 7)."""
 STEPS_MAX = 6
 """Changes of state in one turn; a longer row of them would be a circle."""
 
@@ -21,6 +23,7 @@ def decide(m: GroupMachine, turn: Turn) -> None:
     """Look at the instant and make every change of state that it asks for."""
     at = turn.at
     m.novelty.ripen(turn.now, at.config.init_dead_ms, same_generation=at.same_generation)
+    _note_links(m, turn)
     for _ in range(STEPS_MAX):
         before = m.state
         _look(m, turn)
@@ -32,6 +35,18 @@ def decide(m: GroupMachine, turn: Turn) -> None:
     _forget_giver(m, turn)
     m.level = _level(m, turn)
     _serve(m, turn)
+
+
+def _note_links(m: GroupMachine, turn: Turn) -> None:
+    """Since when this member is a candidate, and since when an owner is cut off: counted in frames sent."""
+    if not m.candidate(turn):
+        m.candidate_since = None
+    elif m.candidate_since is None:
+        m.candidate_since = turn.at.sent.newest
+    if turn.linked or m.state not in OWNING:
+        m.cut = None
+    elif m.cut is None:
+        m.cut = Cut(turn.now, turn.at.sent.newest)
 
 
 def _look(m: GroupMachine, turn: Turn) -> None:
@@ -49,7 +64,7 @@ def _look(m: GroupMachine, turn: Turn) -> None:
         case State.SUSPENDED:
             _suspended(m, turn)
         case State.YIELDING:
-            if turn.at.held is not None and turn.at.held.isdisjoint(m.group.vips):
+            if _is_swept(m, turn):
                 m.gone(turn.now)
         case State.NONE:
             pass
@@ -62,9 +77,8 @@ def _listening(m: GroupMachine, turn: Turn) -> None:
     if m.adoption is not None:
         _adopt_or_leave(m, m.adoption, turn)
         return
-    held = turn.at.held
     ready = turn.at.listened and m.novelty.since_ms is None
-    if held is not None and held.isdisjoint(m.group.vips) and (ready or turn.view.claims):
+    if _is_swept(m, turn) and (ready or turn.view.claims):
         m.listened(turn.now)
 
 
@@ -93,7 +107,7 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
         return
     if m.unowned_ms is None:
         m.unowned_ms = turn.now
-    place = m.following.place(turn, candidate=m.candidate(turn))
+    place = m.following.place(turn, since=m.candidate_since)
     if turn.now - m.unowned_ms >= election.wait_ms(place, turn.at.config.keepalive_ms):
         m.take_over(turn)
 
@@ -101,7 +115,7 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
 def _owner(m: GroupMachine, turn: Turn) -> None:
     if _is_beaten(m, turn) or _is_cut_off(m, turn):
         return
-    motive = m.motives.choose(m.group, m.me, turn)
+    motive = None if _is_unsettled(m, turn) else m.motives.choose(m.group, m.me, turn)
     if motive is not None and motive.target is not None:
         m.ask(turn, motive.reason, motive.target)
         return
@@ -168,6 +182,18 @@ def _suspended(m: GroupMachine, turn: Turn) -> None:
 # -- what several states have in common
 
 
+def _is_swept(m: GroupMachine, turn: Turn) -> bool:
+    """Whether the kernel has said that it holds none of the addresses, after all that was asked of it."""
+    return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)
+
+
+def _is_unsettled(m: GroupMachine, turn: Turn) -> bool:
+    """Whether somebody else may hold the addresses still: one move at a time. A hard motive waits for a moment only."""
+    if m.motives.hard(m.group, m.me) is not None:
+        return m.taken is not None and turn.now < m.taken.hard_wait_until_ms
+    return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
+
+
 def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
     """Let go when another's claim is the stronger one."""
     rival = election.strongest(turn.view.claims)
@@ -178,19 +204,35 @@ def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
 
 
 def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
-    """Let go at once when an address's interface is down, if a candidate is heard over another one."""
-    if turn.linked or not any(turn.view.direct(c.member) for c in turn.view.candidates):
+    """Let go when an address's interface is down and a candidate is heard over another: one that knew of it by then."""
+    cut = m.cut
+    if cut is None or turn.now < cut.at_ms + CUT_PATIENCE_MS:
+        return False
+    heard = [s for c in turn.view.candidates if (s := turn.view.direct(c.member)) is not None]
+    if not any(s.peer.acked > cut.floor for s in heard):
         return False
     m.let_go(Reason.LINK_LOST, turn.now)
     return True
 
 
 def _defend(m: GroupMachine, turn: Turn) -> None:
-    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word."""
-    contested = bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
-    if contested != m.contested:
-        m.announcer.burst(turn.now, 1 if contested else turn.at.config.announce_count)
-    m.contested = contested
+    """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word.
+
+    In full, too, when a rival does not let go in time, and when a member is met again that owns nothing: it may have
+    owned the group until this owner was heard.
+    """
+    met = frozenset((member, s.peer.incarnation) for member, s in turn.view.standings.items())
+    if turn.view.claims or turn.view.letting_go_until_ms is not None:
+        if m.rival is None:
+            m.rival = Rival(turn.now + RIVAL_KEEPALIVES * turn.at.config.keepalive_ms)
+            m.announcer.burst(turn.now, 1)
+        elif not m.rival.outlasted and turn.now >= m.rival.until_ms:
+            m.rival = Rival(m.rival.until_ms, outlasted=True)
+            m.announcer.burst(turn.now, turn.at.config.announce_count)
+    elif m.rival is not None or met - m.met:
+        m.rival = None
+        m.announcer.burst(turn.now, turn.at.config.announce_count)
+    m.met = met
 
 
 def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:
@@ -247,10 +289,9 @@ def _serve(m: GroupMachine, turn: Turn) -> None:
     """Which way the host services must go. They start when the addresses are here and run nowhere else."""
     if m.state in (State.OWNER, State.ASKING):
         others_run = any(not s.entry.services_stopped for s in turn.view.standings.values())
-        held = turn.at.held or frozenset()
-        if held.issuperset(m.wanted) and not others_run:
+        if turn.at.held.issuperset(m.wanted) and not others_run:
             m.services.want(True)
-    elif m.state is State.LISTENING and (turn.at.held is None or m.adoption is not None):
+    elif m.state is State.LISTENING and (turn.at.maybe_held is None or m.adoption is not None):
         m.services.want(None)
     elif m.state is not State.SUSPENDED:
         m.services.want(False)

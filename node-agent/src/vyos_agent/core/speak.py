@@ -33,7 +33,7 @@ def frame(
         leaving=leaving,
         answer_please=answer_please,
         link=0,
-        peers=peers.entries(now),
+        peers=peers.entries(now, config.dead_ms),
         groups=tuple(entries),
     )
     parts = wire.split(beat)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from vyos_agent.core.election import Candidate
 from vyos_agent.core.model import Config, MemberId, Vip
-from vyos_agent.core.peers import SentLog
+from vyos_agent.core.sent import SentLog
 from vyos_agent.core.view import View
 
 
@@ -31,12 +31,16 @@ class Instant:
     """Every member heard has acknowledged this life."""
     same_generation: bool
     """Every living member carries this node's generation."""
+    configured_ms: int
+    """When this node got it."""
     dead: frozenset[MemberId]
     left: frozenset[MemberId]
     """Members that are gone: silent beyond their dead interval, or by their own word."""
     sent: SentLog
-    held: frozenset[Vip] | None
-    """What the kernel holds of this cluster here; None: it has not answered yet."""
+    held: frozenset[Vip]
+    """What the kernel holds of this cluster here, by its last word."""
+    maybe_held: frozenset[Vip] | None
+    """What it may hold, counting what was asked of it since; None: it has not answered yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from vyos_agent.core import wire
 from vyos_agent.core.election import Candidate, Claim, strongest
 from vyos_agent.core.model import OWNING, Group, GroupId, MemberId, State
-from vyos_agent.core.peers import Peer, Peers, Relay, ahead, fresher
+from vyos_agent.core.peer import Peer, Relay, ahead, fresher
+from vyos_agent.core.peers import Peers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,6 +111,6 @@ def _lately(peer: Peer | None, teller: Peer, relay: Relay, now: int) -> bool:
 
 def _knows_better(peer: Peer | None, teller: Peer, relay: Relay) -> bool:
     """Whether the teller has a whole later frame, and all that it said about it is in: parts come one by one."""
-    if peer is None:
+    if peer is None or peer.incarnation != relay.entry.incarnation:
         return False
     return teller.whole >= relay.sequence and ahead(relay.entry.sequence, peer.newest) >= peer.parts

@@ -1,0 +1,144 @@
+"""What has come about: who is what to which group, who held which address when, and which transitions were made.
+
+Facts only, as an observer outside sees them; what they may be is for the invariants to say.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import typing
+from collections.abc import Callable
+
+from vyos_agent.core.effects import Decided
+from vyos_agent.core.lease import FRAMES_REMEMBERED
+from vyos_agent.core.model import OWNING, Reason, State, Vip
+
+if typing.TYPE_CHECKING:
+    from sim.host import Host
+    from sim.world import World
+
+SPANS_MAX = 4_000
+FAILURES = frozenset({Reason.ADD_FAILED, Reason.SERVICE_FAILED})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Giving:
+    """The last time that a group was given away."""
+
+    giver: str
+    target: str | None
+    at_ms: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Down:
+    """The last time that a host's daemon was killed or frozen, and what it was doing."""
+
+    at_ms: int
+    states: dict[str, State]
+    frames: int
+    """How many frames it had sent."""
+    dead_ms: int
+    """The smallest dead interval in its last three frames."""
+    keepalive_ms: int
+
+
+class History:
+    """See the module's text."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.states: dict[str, dict[str, State]] = collections.defaultdict(dict)
+        """By group and host; a host that has no daemon is in none."""
+        self.moved_ms: dict[str, int] = {}
+        """When any member's state of a group changed last."""
+        self.spans: dict[Vip, collections.deque[tuple[int, frozenset[str]]]] = {}
+        self.crowded: set[Vip] = set()
+        """Addresses with more than one holder now."""
+        self.giving: dict[str, Giving] = {}
+        self.downs: dict[str, Down] = {}
+        self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
+        """By host and group: when it could not bring the group up."""
+        self.transitions: collections.Counter[tuple[State, State, Reason]] = collections.Counter()
+        self.facts: collections.Counter[str] = collections.Counter()
+        """What else came about, by name: those rows of the state table that change no state."""
+        self._dead_ms: dict[str, collections.deque[int]] = collections.defaultdict(
+            lambda: collections.deque(maxlen=FRAMES_REMEMBERED)
+        )
+
+    # -- facts
+
+    def started(self, host: Host) -> None:
+        for states in self.states.values():
+            states.pop(host.name, None)
+        for group in host.config.groups:
+            if host.name in group.members:
+                self.states[group.name][host.name] = State.LISTENING
+
+    def restored(self, host: Host) -> None:
+        """Its daemon is as it was at some earlier time."""
+        assert host.node is not None
+        for group in host.node.report().groups:
+            self.states[group.name][host.name] = group.state
+
+    def went_down(self, host: Host) -> None:
+        """Killed or frozen just now."""
+        self.downs[host.name] = Down(
+            at_ms=self._world.now,
+            states={g: s[host.name] for g, s in self.states.items() if host.name in s},
+            frames=self._world.network.frames[host.name],
+            dead_ms=min(self._dead_ms[host.name], default=host.config.dead_ms),
+            keepalive_ms=host.config.keepalive_ms,
+        )
+
+    def ended(self, host: Host) -> None:
+        for states in self.states.values():
+            states.pop(host.name, None)
+
+    def sent(self, host: Host) -> None:
+        self._dead_ms[host.name].append(host.config.dead_ms)
+
+    def decided(self, host: Host, d: Decided) -> None:
+        now = self._world.now
+        self.states[d.group][host.name] = d.after
+        self.moved_ms[d.group] = now
+        self.transitions[d.before, d.after, d.reason] += 1
+        if d.after is State.GIVING:
+            self.giving[d.group] = Giving(host.name, d.peer, now)
+        if d.reason in FAILURES:
+            times = self.failed_ms[host.name, d.group]
+            times.append(now)
+            del times[:-16]
+
+    def held(self, vip: Vip, holders: set[str]) -> None:
+        spans = self.spans.setdefault(vip, collections.deque([(0, frozenset())], maxlen=SPANS_MAX))
+        spans.append((self._world.now, frozenset(holders)))
+        if len(holders) > 1:
+            self.crowded.add(vip)
+        else:
+            self.crowded.discard(vip)
+
+    # -- questions
+
+    def claimants(self, group: str) -> list[str]:
+        """Hosts whose state is a claim."""
+        return [h for h, state in self.states.get(group, {}).items() if state in OWNING]
+
+    def since_ms(self, vip: Vip) -> int:
+        """When the holders of an address changed last."""
+        spans = self.spans.get(vip)
+        return spans[-1][0] if spans else 0
+
+    def before(self, vip: Vip) -> frozenset[str]:
+        """Who held it before the last change."""
+        spans = self.spans.get(vip)
+        return spans[-2][1] if spans and len(spans) > 1 else frozenset()
+
+    def total_ms(self, vip: Vip, since: int, wanted: Callable[[frozenset[str]], bool]) -> int:
+        """For how long the holders were as wanted."""
+        spans = [*self.spans.get(vip, [(0, frozenset())]), (self._world.now, frozenset())]
+        return sum(
+            max(0, end - max(begin, since)) for (begin, held), (end, _) in itertools.pairwise(spans) if wanted(held)
+        )

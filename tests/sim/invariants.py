@@ -1,0 +1,278 @@
+"""The invariants of the protocol, each with the sentence that it holds the cluster to. Checked after every step.
+
+Facts come from `history` and `network`, allowances in time from `excuses`, bounds from `bounds`. What is broken raises
+`Broken`, with the sentence.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping
+
+from sim import bounds, expected
+from sim.excuses import Excuses
+from sim.tables import TableBounds
+from sim.words import Broken, Words
+from vyos_agent.core import wire
+from vyos_agent.core.effects import Decided
+from vyos_agent.core.model import OWNING, Reason, State, Vip
+
+if typing.TYPE_CHECKING:
+    from sim.host import Host
+    from sim.world import World
+
+SOFT = frozenset({Reason.HANDOVER_REQUESTED, Reason.MONITORS_LOST, Reason.FAILBACK, Reason.CORDONED})
+"""Reasons for a move that nobody needs at once."""
+
+
+class Invariants:
+    """See the module's text. A test that breaks one on purpose switches it off by name in `off`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._excuses = Excuses(world)
+        self._words = Words(self._fail)
+        self._tables = TableBounds(self._fail)
+        self.off: set[str] = set()
+        self._together: dict[tuple[str, str, str], int] = {}
+        """(what, host, host) that both have something now, and since when."""
+
+    def _fail(self, name: str, quote: str, detail: str) -> None:
+        if name not in self.off:
+            raise Broken(name, quote, f"at {self._world.now} ms: {detail}", self._world.log[-60:])
+
+    # -- after every step
+
+    def check(self) -> None:
+        """All that can be read off the state of the world."""
+        world = self._world
+        together = {}
+        for vip in world.history.crowded:
+            for x, y in _pairs(world.holders(vip)):
+                together[f"address {vip.address}", x, y] = self._one_holder(vip, x, y)
+        for name in world.groups:
+            for x, y in _pairs(world.history.claimants(name)):
+                together[f"claim {name}", x, y] = self._one_owner(name, x, y)
+            for x, y in _pairs(world.serving(name)):
+                together[f"services {name}", x, y] = self._services_once(name, x, y)
+        self._together = together
+        self._clients()
+        if world.now - world.peace.whole_ms >= bounds.of(world).settled_ms + self._delayed_ms():
+            self._settled()
+
+    def _since(self, what: str, x: str, y: str) -> int:
+        return self._together.get((what, x, y), self._world.now)
+
+    def _one_holder(self, vip: Vip, x: str, y: str) -> int:
+        """An address has one holder, except as the promise, a handover or a cut allow."""
+        since = self._since(f"address {vip.address}", x, y)
+        until, why = self._excuses.holders(vip, x, y, since)
+        if self._world.now > until:
+            self._fail(
+                "one holder",
+                "an address has one holder, except: (i) the allowances of the promise; (ii) in a handover; "
+                "(iii) members cut from each other, until 2 x keepalive after contact",
+                f"{x} and {y} hold {vip.address} since {since}, allowed until {until} ({why})",
+            )
+        self._world.look_again(until + 1)
+        return since
+
+    def _one_owner(self, name: str, x: str, y: str) -> int:
+        """Any graph in which every two members hear each other or share a neighbour has one owner."""
+        world = self._world
+        since = self._since(f"claim {name}", x, y)
+        limits = bounds.of(world)
+        handing = world.history.giving.get(name)
+        if handing is not None and {handing.giver, handing.target} == {x, y}:
+            limit_ms = limits.handover_ms + 2 * bounds.RESEND_MS
+        else:
+            limit_ms = limits.exchange_ms
+        until = max(since, world.peace.joined_ms + limits.settled_ms + self._delayed_ms()) + limit_ms
+        if world.now > until:
+            self._fail(
+                "one owner",
+                "any graph of links in which every two members hear each other or share a neighbour, all nodes up: "
+                "one owner after a delay and a loop",
+                f"{x} and {y} own {name} since {since}, joined since {world.peace.joined_ms}, allowed until {until}",
+            )
+        world.look_again(until + 1)
+        return since
+
+    def _services_once(self, name: str, x: str, y: str) -> int:
+        """Host services of a group never run on two nodes but after a kill or a partition."""
+        since = self._since(f"services {name}", x, y)
+        until, why = self._excuses.services(name, x, y, since)
+        if self._world.now > until:
+            self._fail(
+                "services once",
+                "host services of a group never run on two nodes but after a kill or a partition",
+                f"those of {name} run on {x} and {y} since {since}, allowed until {until} ({why})",
+            )
+        self._world.look_again(until + 1)
+        return since
+
+    def _clients(self) -> None:
+        world = self._world
+        flips, world.clients.flips = world.clients.flips, []
+        for at_ms, client, vip, old, new in flips:
+            name = world.group_of(vip)
+            if name is None or not self._quiet(name, bounds.of(world).settled_ms):
+                continue
+            if [new] != world.history.claimants(name):
+                self._fail(
+                    "clients follow the winner",
+                    "a client's ARP cache (last announcement wins, both answer probes) names the winner after a heal "
+                    "and never flips back",
+                    f"{client} went from {old} to {new} for {vip.address} at {at_ms}",
+                )
+
+    # -- when all has settled
+
+    def _settled(self) -> None:
+        """While all members hear each other and the configuration is settled, each group has one owner."""
+        world = self._world
+        for name, group in world.groups.items():
+            rightful = expected.rightful(world, group)
+            owners = world.history.claimants(name)
+            handing = world.history.giving.get(name)
+            moving = handing is not None and world.now - handing.at_ms <= bounds.of(world).validity_ms
+            if not self._quiet(name, bounds.of(world).settled_ms):
+                continue
+            if rightful is not None and len(owners) != 1 and not (moving and len(owners) == 2):
+                self._fail(
+                    "one owner when settled",
+                    "while all members hear each other and the configuration is settled: one owner per group within "
+                    "the stated bound",
+                    f"{name} is owned by {sorted(owners)}, whole since {world.peace.whole_ms}",
+                )
+
+    def settled(self) -> None:
+        """At the end of a peace: everything is in its place. Asked by who runs the schedule."""
+        world = self._world
+        placed_ms = bounds.of(world).placed_ms + self._delayed_ms()
+        if world.now - world.peace.whole_ms < placed_ms:
+            return
+        self._settled()
+        for name, group in world.groups.items():
+            rightful = expected.rightful(world, group)
+            if rightful is None or world.now - world.peace.harmed_ms.get(name, 0) < placed_ms:
+                continue
+            (owner,) = world.history.claimants(name) or [None]
+            if owner not in rightful:
+                self._fail(
+                    "the rightful owner",
+                    "one owner per group within the stated bound, and it is the one that the rules name",
+                    f"{name} is owned by {owner}, and should be by one of {sorted(rightful)}",
+                )
+            self._in_place(name, str(owner))
+
+    def _in_place(self, name: str, owner: str) -> None:
+        world, group = self._world, self._world.groups[name]
+        quote = "one owner per group within the stated bound: addresses, services, caches and every view of it agree"
+        for vip in group.vips:
+            if world.holders(vip) != {owner}:
+                self._fail("holder is owner", quote, f"{owner} owns {name}; {world.holders(vip)} hold {vip.address}")
+            for client in world.clients.all:
+                if client.cache.get(vip, owner) != owner:
+                    self._fail("clients agree", quote, f"{client.name} has {client.cache[vip]} for {vip.address}")
+        if group.units and world.serving(name) != {owner}:
+            self._fail("services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}")
+        for host in world.hosts.values():
+            assert host.node is not None
+            for report in host.node.report().groups:
+                if report.name == name and report.owner != owner:
+                    self._fail("views agree", quote, f"{host.name} takes {report.owner} for the owner of {name}")
+
+    # -- what hosts do
+
+    def decided(self, host: Host, d: Decided) -> None:
+        """A change of state, before it is in the history."""
+        if OWNING & {d.before, d.after} and self._quiet(d.group, bounds.of(self._world).placed_ms):
+            self._fail(
+                "nothing moves",
+                "nothing moves on a tie, on a quiet cluster, on an API outage, on a configuration that changed other "
+                "groups",
+                f"{host.name} {d.group}: {d.before.name} -> {d.after.name} ({d.reason}); nothing has happened since "
+                f"{self._world.peace.quiet_since(d.group)}",
+            )
+        if d.after is State.OWNER and d.reason is Reason.PEER_DEAD and d.peer is not None:
+            self._truly_silent(host, d)
+
+    def _truly_silent(self, host: Host, d: Decided) -> None:
+        world, peer = self._world, self._world.hosts.get(d.peer or "")
+        if peer is None or not peer.runs:
+            return
+        window_ms = 2 * bounds.of(world).settled_ms
+        steady = min(world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name))
+        if steady > window_ms and world.now - world.peace.whole_ms > window_ms:
+            self._fail(
+                "no false death",
+                "a member is dead when no frame of it is younger than its dead interval here or at any member heard",
+                f"{host.name} took {d.group} over from {peer.name}, which runs and of which nothing was lost",
+            )
+
+    def announced(self, host: Host, vips: Iterable[Vip]) -> None:
+        """Only the owner speaks for an address."""
+        for vip in vips:
+            name = self._world.group_of(vip)
+            state = self._world.history.states.get(name or "", {}).get(host.name)
+            if state not in (State.OWNER, State.ASKING) and name is not None:
+                self._fail(
+                    "only the owner announces",
+                    "in a handover, old and new for at most one delay, one loop and 20 ms, the old announcing nothing",
+                    f"{host.name} announces {vip.address} as {state.name if state is not None else 'nobody'}",
+                )
+
+    def lit(self, vip: Vip, before: frozenset[str]) -> None:
+        """The holders of an address have changed."""
+        world = self._world
+        name = world.group_of(vip)
+        if name is None or world.holders(vip):
+            return
+        quiet = self._quiet(name, bounds.of(world).settled_ms)
+        for last in before:
+            host = world.hosts[last]
+            reason = host.last_reason.get(name)
+            yields = world.history.states[name].get(last) not in OWNING
+            if host.runs and (quiet or (yields and reason in SOFT)):
+                self._fail(
+                    "never dark on purpose",
+                    "a voluntary move leaves no moment with no holder",
+                    f"nobody holds {vip.address}: {last} let it go ({reason})",
+                )
+
+    def spoke(self, host: Host, datagrams: Mapping[str, tuple[bytes, ...]]) -> None:
+        """A frame goes out: what it says must be true, and never less than what was said before."""
+        keyring = host.config.keyring
+        for data in next(iter(datagrams.values()), ()):
+            beat = wire.unseal(data, host.config.cluster_id, keyring)
+            if isinstance(beat, wire.Beat):
+                self._words.said(self._world, host, beat)
+
+    def restored(self, host: Host) -> None:
+        """A machine was rolled back: what its daemon said since is not known to it."""
+        self._words.forget(host.name)
+
+    def stepped(self, host: Host, at_ms: int) -> None:
+        """A step of one node is over."""
+        node = host.node
+        assert node is not None
+        if node.deadline <= at_ms:
+            self._fail("deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}")
+        self._tables.look(node)
+
+    # -- small answers
+
+    def _quiet(self, group: str, bound_ms: int) -> bool:
+        return self._world.now - self._world.peace.quiet_since(group) > bound_ms + self._delayed_ms()
+
+    def _delayed_ms(self) -> int:
+        """A recorder delays a decision by no more than one dead interval in all."""
+        limits = bounds.of(self._world)
+        lately = self._world.now - self._world.peace.replayed_ms < 2 * limits.placed_ms
+        return limits.dead_ms if lately else 0
+
+
+def _pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    who = sorted(names)
+    return [(x, y) for i, x in enumerate(who) for y in who[i + 1 :]]
