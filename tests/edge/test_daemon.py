@@ -84,7 +84,7 @@ async def desk(tmp_path: Path, own_netns: None) -> AsyncIterator[Desk]:
     ip("addr", "add", "192.168.0.11/24", "dev", "eth0")
     async with at_work(tmp_path) as desk:
         yield desk
-    assert "123" not in shown(), "what leaves takes its addresses along"
+    assert "192.168.0.123" not in shown(), "what leaves takes its addresses along"
 
 
 def shown() -> str:

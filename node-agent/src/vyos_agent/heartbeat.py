@@ -58,7 +58,7 @@ async def _run(options: argparse.Namespace, item: Item | None) -> int:
     stop = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _request_stop, stop, number)
-    daemon = Daemon(options.node, State(options.state), keep_configs=item is None)
+    daemon = Daemon(options.node, State(options.state), keep_configs=item is None, hooks=options.hooks)
     control = _control(options, daemon)
     daemon.start()
     try:
@@ -154,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="FILE", help="serve the VyosCluster in this manifest, with no Kubernetes")
     text = "with --config and unicast: an address of another member; once for each"
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=ADDRESS", help=text)
+    add("--hooks", type=Path, metavar="DIR", help="run the executables there when groups move (docs/hooks.md)")
     level, log_format = os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FORMAT", "text")
     add("--log-level", type=_one_of(logs.LEVELS), default=level, metavar="LEVEL", help=f"{', '.join(logs.LEVELS)}")
     add("--log-format", type=_one_of(logs.FORMATS), default=log_format, metavar="FORMAT", help="text or json")

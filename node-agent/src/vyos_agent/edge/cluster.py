@@ -6,16 +6,13 @@ Wires the parts together and decides nothing. Everything here runs in the loop's
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import errno
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vyos_agent.config import UNFOUND, UNICAST
+from vyos_agent.config import UNFOUND
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import (
     Configured,
@@ -30,16 +27,22 @@ from vyos_agent.core.events import (
     Stopping,
 )
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Force, Vip
+from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
 from vyos_agent.core.node import Node
+from vyos_agent.edge import single
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
+from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.heartbeats import Heartbeats
+from vyos_agent.edge.hooks import Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
+from vyos_agent.edge.moves import Moves
 from vyos_agent.edge.orders import Item
+from vyos_agent.edge.ownership import Ownership
+from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.report import LIVING, STATE_NAMES, ClusterReporter, Facts
 from vyos_agent.edge.runner import Runner
 from vyos_agent.edge.services import HostServices
@@ -50,10 +53,6 @@ logger = logging.getLogger(__name__)
 
 STOP_S = (STOP_LIMIT_MS + RELEASE_LIMIT_MS) / 1000 + 1
 """How long a cluster may take to leave; the core's own limit is shorter (core.farewell)."""
-
-
-class Taken(Exception):
-    """Another process of this network namespace serves the cluster."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +66,8 @@ class Tools:
     monitors: Monitors
     services: HostServices
     unicast: Unicast
+    prober: Prober
+    hooks: Hooks
 
 
 class Cluster:
@@ -88,14 +89,24 @@ class Cluster:
         self._on_crash = on_crash
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._lock = _lock(item.uid)
+        self._lock = single.lock(item.uid)
         self._reporter = ClusterReporter(lambda name: tools.links.get(name) is not None, now)
         self._heartbeats = Heartbeats(item, tools.links, tools.unicast, self._turn)
+        self._carriers = Carriers(tools.links, self._heartbeats, self._turn)
         self._watch = tools.monitors.open(item.config.cluster, self._monitored)
+        self._ownership = Ownership(
+            tools.prober,
+            tools.announcer,
+            item.config.cluster,
+            beacon=self._heartbeats.source,
+            on_change=on_change,
+            on_conflict=self._conflict,
+        )
+        self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
+        self._newest_hold: tuple[Mapping[Vip, int], int] = ({}, 0)
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._gone = asyncio.Event()
-        self._unicast_timer: asyncio.TimerHandle | None = None
         self._runner: Runner | None = None
 
     # -- life
@@ -110,7 +121,7 @@ class Cluster:
         self._services.configure(core)
         self._runner = Runner(node, self)
         self._heartbeats.listen()
-        self._runner.turn(*self._link_events())
+        self._runner.turn(*self._carriers.events(item))
         self._watch_monitors()
 
     async def update(self, item: Item) -> None:
@@ -124,7 +135,7 @@ class Cluster:
         self._failed = {}
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
-        self._turn(*self._link_events(), Configured(item.core))
+        self._turn(*self._carriers.events(item), Configured(item.core))
         self._watch_monitors()
         self._heartbeats.settle()
         logger.info("%s: generation %d is in force", item.config.cluster, item.core.generation)
@@ -147,8 +158,8 @@ class Cluster:
             self._tools.keeper.close(self._slot)
             self._runner = None
         self._watch.close()
-        if self._unicast_timer is not None:
-            self._unicast_timer.cancel()
+        self._ownership.close()
+        self._carriers.close()
         await self._heartbeats.close()
         await self._services.close()
         self._lock.close()
@@ -170,6 +181,7 @@ class Cluster:
         mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]
         return Facts(
             failed=[vip.text for vip in self._failed],
+            answers=self._ownership.answers,
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 
@@ -179,7 +191,7 @@ class Cluster:
             return
         self._heartbeats.link_changed(name, link)
         self._turn(LinkChanged(name, link is not None and link.up))
-        self._judge_unicast()
+        self._carriers.look()
 
     def force(self, command: Force, group: str | None) -> list[str]:
         """Pass a person's wish on, for one group or for all that this node is a member of; which those are."""
@@ -188,10 +200,6 @@ class Cluster:
         for name in names:
             self._turn(Forced(command, name))
         return names if self._runner is not None else []
-
-    def _link_events(self) -> list[LinkChanged]:
-        ways = [UNICAST] if UNICAST in self.item.core.interfaces else []
-        return [LinkChanged(name, self._is_up(name)) for name in (*self.interfaces, *ways)]
 
     def _turn(self, *events: Event) -> None:
         if self._runner is not None:
@@ -207,48 +215,27 @@ class Cluster:
     def _served(self, served: Served) -> None:
         self._turn(served)
 
+    def _hold_again(self) -> None:
+        if self._runner is not None and not self._runner.over:
+            lifetimes_ms, at_ms = self._newest_hold
+            self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
+
+    def _conflict(self, vip: Vip, mac: bytes) -> None:
+        self._moves.conflict(self.item.core, vip, mac)
+
     def _watch_monitors(self) -> None:
         config = self.item.config
         self._watch.set(
             self.item.core.monitors,
             interval_ms=config.keepalive_ms,
             dead_ms=config.monitor_dead_ms,
-            scope=self._scope,
+            scope=self._carriers.scope,
         )
 
     def _is_alone(self) -> bool:
         """Nobody else lives who could start the services."""
         peers = self._runner.node.report().peers if self._runner is not None else ()
         return not any(peer.state in LIVING for peer in peers)
-
-    # -- links
-
-    def _is_up(self, name: str) -> bool:
-        if name == UNICAST:
-            return self._unicast_is_up()
-        link = self._tools.links.get(name)
-        return link is not None and link.up
-
-    def _unicast_is_up(self) -> bool:
-        """Frames may come by any interface: it is there while they do, or while one of the cluster's has a carrier."""
-        heard_ms = self._heartbeats.unicast_heard_ms
-        lately = heard_ms is not None and now() - heard_ms < self.item.core.dead_ms
-        return lately or any(self._is_up(name) for name in self.item.config.interfaces)
-
-    def _judge_unicast(self) -> None:
-        """A carrier came or went, or a dead interval is over since."""
-        if UNICAST not in self.item.core.interfaces or self._runner is None:
-            return
-        if self._unicast_timer is not None:
-            self._unicast_timer.cancel()
-        self._turn(LinkChanged(UNICAST, self._unicast_is_up()))
-        if not any(self._is_up(name) for name in self.item.config.interfaces):
-            self._unicast_timer = self._loop.call_later(self.item.core.dead_ms / 1000, self._judge_unicast)
-
-    def _scope(self) -> int:
-        """The interface that link-local monitors are on."""
-        link = self._tools.links.get(self.item.config.interfaces[0])
-        return link.index if link is not None else 0
 
     # -- ports of the runner
 
@@ -265,7 +252,8 @@ class Cluster:
 
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
-        self._tools.keeper.hold(self._slot, lifetimes_ms, at_ms)
+        self._newest_hold = (lifetimes_ms, at_ms)
+        self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Have these host services run."""
@@ -285,9 +273,15 @@ class Cluster:
         facts = [d.reason.value, f"epoch {d.epoch}", *([d.peer] if d.peer else [])]
         moved = f"{STATE_NAMES[d.before]} -> {STATE_NAMES[d.after]}"
         logger.info("%s/%s: %s (%s)", self.item.config.cluster, d.group, moved, ", ".join(facts))
+        self._moves.decided(d, self.item.core)
+        if d.reason is Reason.FIRST_CLAIM:
+            vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]
+            self._ownership.first_claim(vips)
 
     def changed(self) -> None:
         """The report says something new."""
+        if self._runner is not None:
+            self._ownership.see(self.item.core, self._runner.node)
         self._on_change()
 
     def stopped(self, ending: Ending) -> None:
@@ -301,28 +295,9 @@ class Cluster:
         self._on_crash(self, error)
 
 
-def interfaces(item: Item) -> tuple[str, ...]:
-    """Every interface that matters to a member: those with heartbeats, then those of its groups' addresses."""
-    groups = [g for g in item.core.groups if item.core.me in g.members]
-    return tuple(dict.fromkeys([*item.config.interfaces, *(v.interface for g in groups for v in g.vips)]))
-
-
 def _places(core: Config) -> frozenset[Vip]:
     return frozenset(vip for group in core.groups for vip in group.vips)
 
 
 def _higher(*maps: Mapping[str, int]) -> dict[str, int]:
     return {name: max(m.get(name, 0) for m in maps) for m in maps for name in m}
-
-
-def _lock(uid: str) -> socket.socket:
-    """One agent per cluster and network namespace: the name is the kernel's, and dies with this process."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        sock.bind(f"\0vyos-cluster/{uid}")
-    except OSError as error:
-        with contextlib.closing(sock):
-            if error.errno != errno.EADDRINUSE:
-                raise
-        raise Taken("another heartbeat daemon in this network namespace serves this cluster; stop it") from None
-    return sock

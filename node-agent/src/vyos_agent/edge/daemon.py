@@ -12,19 +12,24 @@ import dataclasses
 import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from vyos_agent.core.model import Ending, Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
-from vyos_agent.edge.cluster import Cluster, Taken, Tools, interfaces
+from vyos_agent.edge.carriers import interfaces
+from vyos_agent.edge.cluster import Cluster, Tools
 from vyos_agent.edge.finding import Finder
+from vyos_agent.edge.hooks import Direct, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
+from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.services import HostServices
+from vyos_agent.edge.single import Taken
 from vyos_agent.edge.state import State
 from vyos_agent.edge.unicast import Unicast
 from vyos_api import __version__
@@ -53,11 +58,17 @@ class Daemon:
     """One per process. `start` once, `configure` often, `stop` once."""
 
     def __init__(
-        self, node: str, state: State, *, keep_configs: bool = True, services: HostServices | None = None
+        self,
+        node: str,
+        state: State,
+        *,
+        keep_configs: bool = True,
+        services: HostServices | None = None,
+        hooks: Path | None = None,
     ) -> None:
         """`keep_configs`: whether the state directory is where configurations come from at the next start.
 
-        `services`: for tests, another systemd than the host's.
+        `services`: for tests, another systemd than the host's. `hooks`: the directory with the administrator's.
         """
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,14 +83,18 @@ class Daemon:
         self._tasks: set[asyncio.Task[None]] = set()
         self._links = Links(on_link=self._link, on_address=self._address_moved)
         self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
+        services = services or HostServices()
+        alone = not keep_configs  # a router's own daemon, in no container
         self._tools = Tools(
             keeper=self._keeper,
             links=self._links,
             announcer=Announcer(self._links.get),
             state=state,
             monitors=Monitors(),
-            services=services or HostServices(),
+            services=services,
             unicast=Unicast(),
+            prober=Prober(self._links.get),
+            hooks=Hooks(hooks, Direct() if alone else services),
         )
         self._finder = Finder()
         self._seeking: asyncio.TimerHandle | None = None
@@ -126,6 +141,8 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tools.monitors.close()
         self._tools.unicast.close()
+        self._tools.prober.close()
+        await self._tools.hooks.close()
         await self._tools.services.close()
         await self._links.close()
         await asyncio.to_thread(self._keeper.stop)

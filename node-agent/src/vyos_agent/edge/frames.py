@@ -10,7 +10,7 @@ import itertools
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from vyos_agent.core import wire
 from vyos_agent.core.events import Frame
@@ -34,6 +34,7 @@ UDP_HEADER = 8
 
 Source = Iterator[tuple[str, bytes, int]]
 """Datagrams with their interface and the kernel's stamp, wall clock in nanoseconds."""
+Note = Callable[[bytes, str], None]
 
 
 class Dates:
@@ -64,13 +65,15 @@ def prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS_NEW, 1)
 
 
-def received(interface: str, sock: socket.socket) -> Source:
-    """What is queued in a socket."""
+def received(interface: str, sock: socket.socket, note: Note | None = None) -> Source:
+    """What is queued in a socket. `note(data, address)` is told where each came from."""
     while True:
         try:
-            data, control, _, _ = sock.recvmsg(wire.FRAME_MAX + 1, SPACE)
+            data, control, _, address = sock.recvmsg(wire.FRAME_MAX + 1, SPACE)
         except OSError:
             return  # empty, or the interface is going away: the next link event tells
+        if note is not None:
+            note(data, address[0])
         seconds, nanoseconds = STAMP.unpack_from(control[0][2]) if control else (0, time.time_ns())
         yield interface, data, seconds * 1_000_000_000 + nanoseconds
 

@@ -49,6 +49,7 @@ class Heartbeats:
         """Have the sockets that this configuration asks for; what is wanted no more is closed by `settle`."""
         self._item = item
         await self._open_sockets()
+        self._multicast.expect(item.core.members)
         self._door.configure(item.endpoint.port, unicast.others(item.core.me, item.config.nodes.items()))
 
     def settle(self) -> None:
@@ -89,6 +90,10 @@ class Heartbeats:
     def interfaces(self) -> tuple[str, ...]:
         """Those with an open socket."""
         return self._multicast.interfaces
+
+    def source(self, member: str, interface: str) -> str | None:
+        """The address that a member's frames come from on an interface."""
+        return self._multicast.source(member, interface)
 
     @property
     def unicast_heard_ms(self) -> int | None:

@@ -13,10 +13,11 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vyos_agent.config import Endpoint
 from vyos_agent.core.events import Frame
+from vyos_agent.core.model import wire_id
 from vyos_agent.edge import bpf, frames
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 SO_BINDTOIFINDEX = 62
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
 """asm-generic/socket.h, linux/in.h, linux/in6.h: what Python's socket module has no name for."""
+
+
+SENDER = slice(28, 32)
+"""Where a frame names its sender (`core.wire`). Believed for reports only: the frame is not opened here."""
 
 
 def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.socket:
@@ -52,6 +57,12 @@ class Multicast:
         self._sockets: dict[str, tuple[int, socket.socket]] = {}
         self._failing: dict[str, str] = {}
         self._dates = frames.Dates()
+        self._members: frozenset[bytes] = frozenset()
+        self._sources: dict[tuple[str, bytes], str] = {}
+
+    def expect(self, members: Iterable[str]) -> None:
+        """Whose addresses `source` is to know."""
+        self._members = frozenset(_sender(member) for member in members)
 
     def attach(self, interface: str, index: int, sock: socket.socket) -> None:
         """Use this socket for an interface that has none."""
@@ -103,7 +114,24 @@ class Multicast:
 
     def drain(self, now: int) -> tuple[Frame, ...]:
         """What is queued, dated on the core's clock, oldest first; no more than a turn's worth. Never blocks."""
-        return self._dates.frames([frames.received(name, sock) for name, (_, sock) in self._sockets.items()], now)
+        sockets = self._sockets.items()
+        return self._dates.frames([frames.received(name, sock, self._noter(name)) for name, (_, sock) in sockets], now)
+
+    def source(self, member: str, interface: str) -> str | None:
+        """The address that a member's frames come from on an interface, by the frames' own word."""
+        return self._sources.get((interface, _sender(member)))
+
+    def _noter(self, interface: str) -> frames.Note:
+        def note(data: bytes, address: str) -> None:
+            sender = data[SENDER]
+            if sender in self._members:
+                self._sources[interface, sender] = address.partition("%")[0]
+
+        return note
+
+
+def _sender(member: str) -> bytes:
+    return wire_id(member).to_bytes(4, "big")
 
 
 def _bind_v4(sock: socket.socket, endpoint: Endpoint, index: int) -> None:

@@ -18,6 +18,7 @@ from vyos_agent.edge.clock import now
 
 if TYPE_CHECKING:
     from vyos_agent.edge.deadman import DeadMan
+    from vyos_agent.edge.hostrun import HostRun
     from vyos_agent.edge.systemd import Systemd
     from vyos_agent.edge.units import Times, UnitGroup
 
@@ -130,6 +131,7 @@ class HostServices:
         self._systemd: Systemd | None = None
         self._slots: list[Slot] = []
         self._lost: str | None = None
+        self._hostrun: HostRun | None = None
 
     def open(
         self, name: str, uid: str, answer: Callable[[Served], None], on_crash: Callable[[Exception], None]
@@ -148,11 +150,19 @@ class HostServices:
         if self._systemd is not None:
             await self._systemd.close()
 
+    async def run(self, argv: list[str], environment: dict[str, str], limit_s: float) -> str:
+        """Have the host run an executable (`hooks.Executor`)."""
+        from vyos_agent.edge import hostrun
+
+        if self._hostrun is None:
+            self._hostrun = hostrun.HostRun(self.connection())
+        return await self._hostrun.run(argv, environment, limit_s)
+
     def keeper(self, slot: Slot, group: str) -> Keeper:
         """Begin to keep a group."""
         from vyos_agent.edge import deadman, units
 
-        systemd = self._connection()
+        systemd = self.connection()
         lease = deadman.DeadMan(systemd, slot.name, slot.uid, group)
         tell = functools.partial(slot.tell, group)
         machine = units.UnitGroup(f"{slot.name}/{group}", systemd, lease, tell, self._times or units.Times())
@@ -160,7 +170,8 @@ class HostServices:
         task.add_done_callback(functools.partial(_ended, slot))
         return Keeper(machine, lease, task)
 
-    def _connection(self) -> Systemd:
+    def connection(self) -> Systemd:
+        """The one connection to systemd, made with the first call."""
         if self._systemd is None:
             from vyos_agent.edge import systemd
 

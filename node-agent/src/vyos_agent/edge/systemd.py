@@ -108,13 +108,13 @@ class Systemd:
 
     # -- what it can be asked
 
-    async def look(self, unit: str) -> Row:
-        """The unit as it is now; its signals are heard from now on."""
+    async def look(self, unit: str, *, watch: bool = True) -> Row:
+        """The unit as it is now; with `watch` its signals are heard from now on."""
         (rows,) = await self._call("ListUnitsByNames", "as", [[unit]])
         if not rows:
             return NOWHERE  # a name that systemd does not take
         name, _, load, active, sub, _, path, job, _, _ = rows[0]
-        if path not in self._watched:
+        if watch and path not in self._watched:
             await self._watch(path, name)
         return Row(name, load, active, sub, path, job)
 
@@ -161,7 +161,7 @@ class Systemd:
 
     async def result(self, unit: str) -> tuple[str, int]:
         """How a service ended: systemd's word for it, and the exit status of its main process."""
-        row = await self.look(unit)
+        row = await self.look(unit, watch=False)
         both = [await self._property(row.path, "Service", name) for name in ("Result", "ExecMainStatus")]
         return str(both[0]), int(both[1])
 
