@@ -51,7 +51,9 @@ class Spec:
 class Driver:
     """One run."""
 
-    def __init__(self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)) -> None:
+    def __init__(
+        self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)
+    ) -> None:
         self.spec = spec
         self.world = World([spec.render(m) for m in members], seed=seed, delay_ms=delay_ms)
         self.world.careful = True
@@ -107,9 +109,8 @@ class Driver:
     def harm_back(self, name: str) -> None:
         """Its return may move what comes back to it."""
         for group in self.world.groups.values():
-            if group.auto_failback or group.monitors or name in self.world.history.claimants(group.name):
-                self.harm([group.name])
-            elif self._unsettled(group.name):
+            returns = group.auto_failback or bool(group.monitors) or name in self.world.history.claimants(group.name)
+            if returns or self._unsettled(group.name):
                 self.harm([group.name])
 
     def _unsettled(self, group: str) -> bool:

@@ -8,9 +8,9 @@ import pytest
 
 from sim.build import VIP, group
 from sim.cluster import D, K, cluster, moves, reasons, reconfigure, transcript
+from sim.kernel import LATE_MS
 from sim.world import World
 from vyos_agent.core.events import Forced, Stopping
-from vyos_agent.core.lease import KERNEL_LATE_MS
 from vyos_agent.core.model import Force, Reason, State
 
 UNITS = ("named.service", "ssh.service")
@@ -30,7 +30,9 @@ def give(world: World, reason: str) -> None:
         case "maintenance":
             for name in reversed(list(world.hosts)):
                 units = world.hosts[name].config.groups[0].units
-                reconfigure(world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),))
+                reconfigure(
+                    world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),)
+                )
                 world.run(K)
         case "cordon":
             for name in reversed(list(world.hosts)):
@@ -110,7 +112,7 @@ def test_f5c_a_giver_that_is_killed_leaves_its_address_for_2100_ms_at_most(after
     world.hosts["a"].kill()
     world.run(3 * 10_000)
     assert world.holders() == {"b"}, transcript(world)
-    assert world.overlap_ms(since) <= 1_000 + KERNEL_LATE_MS + 5
+    assert world.overlap_ms(since) <= 1_000 + LATE_MS + 5
 
 
 def test_f5d_services_start_after_the_claim_and_no_client_is_lost() -> None:
@@ -323,7 +325,7 @@ def test_the_new_owner_announces_again_when_the_old_one_is_gone() -> None:
 
 
 def test_a_failback_waits_for_its_delay_and_takes_the_one_path() -> None:
-    """ "failbackDelay (failback)": a handover, and never a moment without a holder """
+    """ "failbackDelay (failback)": a handover, and never a moment without a holder"""
     only = dataclasses.replace(group(auto_failback=True), failback_delay_ms=4_000)
     world = cluster(groups=[only])
     world.hosts["a"].power_off()

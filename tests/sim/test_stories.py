@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sim.build import VIP, config, group
@@ -14,7 +16,7 @@ OVERLAP_MS = 20 + 2 * 2 + 3
 """In a handover: the 20 ms of the rule, a frame each way, and the netlink worker."""
 
 
-def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: int) -> World:
+def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: Any) -> World:
     groups = [group(members=members, auto_failback=auto_failback)]
     world = World([config(m, groups, **settings) for m in members], seed=seed)
     world.start()
