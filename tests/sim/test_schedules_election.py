@@ -249,6 +249,28 @@ def test_f17_a_switch_that_reboots_moves_nothing(seed: int) -> None:
     assert len({who for _, who, _ in moves(world, since)} - {"a"}) == 0, transcript(world)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_f17_candidates_of_one_moment_take_turns(seed: int) -> None:
+    """ "at most one claim per epoch and group while all members hear each other": also when the VIP's LAN comes back
+    for all of them in the same moment, and the owner had let go"""
+    groups = [group(members="abc", vip=Vip("192.168.0.123", 24, "eth1"))]
+    world = cluster("abc", groups=groups, interfaces=("eth0", "eth1"), seed=seed)
+    world.network.deaf.add(("a", "eth1"))
+    world.hosts["a"].set_link("eth1", up=False)
+    world.network.deaf |= {("b", "eth1"), ("c", "eth1")}
+    world.run(40)
+    for name in "bc":
+        world.hosts[name].set_link("eth1", up=False)
+    world.run(2 * D)
+    since = world.now
+    world.network.deaf.clear()
+    for name in "abc":
+        world.hosts[name].set_link("eth1", up=True)
+    world.run(2 * D)
+    assert len(moves(world, since)) <= 1, transcript(world)
+    assert len(world.holders(groups[0].vips[0])) == 1, transcript(world)
+
+
 def test_f17_no_carrier_for_d_is_like_a_late_loop() -> None:
     """ "After D with no carrier on any heartbeat link: as after a late loop (listen first, announce nothing)" """
     world = cluster("ab")

@@ -303,6 +303,22 @@ def test_force_active_is_a_request_and_only_the_owner_decides() -> None:
     assert world.owners() == world.holders() == {"c"}, transcript(world)
 
 
+def test_force_active_against_a_failback_is_one_move_after_the_other() -> None:
+    """ "One handover per group at a time": the new owner begins no other before the old one has let go"""
+    only = dataclasses.replace(group(members="abc", auto_failback=True), failback_delay_ms=0)
+    world = cluster("abc", groups=[only])
+    since = world.now
+    world.hosts["c"].feed(Forced(Force.ACTIVE, "g"))
+    world.run(D)
+    assert [who for _, who, _ in moves(world, since)] == ["c", "a"], transcript(world)
+    assert world.dark_ms(since) == 0
+    for _, holders in world.history.spans[VIP]:
+        assert len(holders) <= 2
+    let_go = next(at for at, d in world.hosts["a"].decisions if d.after is State.STANDBY and at > since)
+    asked = next(at for at, d in world.hosts["c"].decisions if d.after is State.ASKING)
+    assert asked >= let_go, transcript(world)
+
+
 def test_the_new_owner_announces_again_when_the_old_one_is_gone() -> None:
     """Step 4: "B hears that: announces the full count again, normal lifetimes." """
     world = cluster("ab", keepalive_ms=1_000, dead_ms=10_000)
