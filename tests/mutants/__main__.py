@@ -93,7 +93,9 @@ def _tell(mutant: Mutant) -> bool:
 
 
 def _pytest(killers: Sequence[str], source: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/{k}" for k in killers)]
+    files, names = zip(*(killer.split("::") for killer in killers), strict=True)
+    chosen = [*(f"tests/{f}" for f in dict.fromkeys(files)), "-k", " or ".join(dict.fromkeys(names))]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *chosen]
     env = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         command, cwd=TESTS.parent, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False

@@ -15,7 +15,7 @@ class Mutant:
     old: str
     new: str
     killer: str
-    """Tests that must fail, as pytest names them below `tests/`."""
+    """file::name: one of the tests in that file (below `tests/`) with that in their names must fail."""
 
     def apply(self, text: str) -> str:
         """The file with the change; an error when it does not apply."""

@@ -16,6 +16,8 @@ from sim.host import Host
 from sim.world import World
 from vyos_agent.core.model import Config, Group, Keyring
 
+HEAL_LIMIT_MS = 3_600_000
+"""Far above the longest fault."""
 LATE_MS = (0, 400)
 """How long after its publication a configuration reaches a member, when nothing holds it up."""
 
@@ -143,5 +145,7 @@ class Driver:
     def heal(self) -> None:
         """Whatever is broken is mended now, and everybody runs."""
         world = self.world
+        limit_ms = world.now + HEAL_LIMIT_MS
         while self._mending:
             world.run(100)
+            assert world.now < limit_ms, "a fault does not end"
