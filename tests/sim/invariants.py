@@ -155,14 +155,14 @@ class Invariants:
             rightful = expected.rightful(world, group)
             if rightful is None or world.now - world.peace.harmed_ms.get(name, 0) < placed_ms:
                 continue
-            (owner,) = world.history.claimants(name) or [None]
+            owner = next(iter(world.history.claimants(name)), "nobody")
             if owner not in rightful:
                 self._fail(
                     "the rightful owner",
                     "one owner per group within the stated bound, and it is the one that the rules name",
                     f"{name} is owned by {owner}, and should be by one of {sorted(rightful)}",
                 )
-            self._in_place(name, str(owner))
+            self._in_place(name, owner)
 
     def _in_place(self, name: str, owner: str) -> None:
         world, group = self._world, self._world.groups[name]
