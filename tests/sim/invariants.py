@@ -176,7 +176,9 @@ class Invariants:
                 if client.cache.get(vip, owner) != owner:
                     self._fail("clients agree", quote, f"{client.name} has {client.cache[vip]} for {vip.address}")
         if group.units and world.serving(name) != {owner}:
-            self._fail("services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}")
+            self._fail(
+                "services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}"
+            )
         for host in world.hosts.values():
             assert host.node is not None
             for report in host.node.report().groups:
@@ -203,7 +205,9 @@ class Invariants:
         if peer is None or not peer.runs:
             return
         window_ms = 2 * bounds.of(world).settled_ms
-        steady = min(world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name))
+        steady = min(
+            world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name)
+        )
         if steady > window_ms and world.now - world.peace.whole_ms > window_ms:
             self._fail(
                 "no false death",
@@ -258,7 +262,9 @@ class Invariants:
         node = host.node
         assert node is not None
         if node.deadline <= at_ms:
-            self._fail("deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}")
+            self._fail(
+                "deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}"
+            )
         self._tables.look(node)
 
     # -- small answers

@@ -23,9 +23,7 @@ class Row:
     reasons: frozenset[Reason] = ANY
     fact: str | None = None
 
-    def count(
-        self, transitions: collections.Counter[tuple[str, str, str]], facts: collections.Counter[str]
-    ) -> int:
+    def count(self, transitions: collections.Counter[tuple[str, str, str]], facts: collections.Counter[str]) -> int:
         """How often it happened."""
         if self.fact is not None:
             return facts[self.fact]

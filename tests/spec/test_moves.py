@@ -230,8 +230,11 @@ def test_standing_back() -> None:
         lab.run(60)
         assert lab.state() is State.STANDBY
         assert lab.holds() == frozenset()
+        peer.rests()
+        peer.dead_ms, peer.keepalive_ms = 60_000, 20_000
+        peer.beats()
         while not lab.entry().candidate:
-            lab.run(100)
+            lab.run(500)
         waits.append(round(lab.now - failed_ms, -3))
         peer.stands(State.STANDBY, epoch=lab.entry().epoch).say()
         lab.serves = lambda name, units: Serving.RUNNING if units else Serving.STOPPED
