@@ -51,9 +51,7 @@ class Spec:
 class Driver:
     """One run."""
 
-    def __init__(
-        self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)
-    ) -> None:
+    def __init__(self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)) -> None:
         self.spec = spec
         self.world = World([spec.render(m) for m in members], seed=seed, delay_ms=delay_ms)
         self.world.careful = True

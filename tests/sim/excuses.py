@@ -59,8 +59,8 @@ class Excuses:
 
     def _handed(self, name: str | None, x: str, y: str, since: int, limits: bounds.Bounds) -> Excuse:
         """(ii): old and new for at most one delay, one loop and 20 ms; each lost frame costs a resend."""
-        giving = self._world.history.giving.get(name or "")
-        if giving is None or {giving.giver, giving.target} != {x, y} or giving.at_ms > since:
+        giving = self._world.history.handed(name, x, y)
+        if giving is None or giving.at_ms > since:
             return NEVER_MS, "no handover"
         lost_ms = max(since, self._world.network.lost_ms(x, y) + bounds.RESEND_MS)
         end_ms = lost_ms + limits.handover_ms

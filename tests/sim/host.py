@@ -347,6 +347,7 @@ class Host:
                 typing.assert_never(effect)
 
     def _stopped(self, ending: Ending) -> None:
+        self.world.history.facts[ending.value] += 1
         self.kill()
         if ending is Ending.ROLLED_BACK:
             self.later(1, self.start)

@@ -127,10 +127,7 @@ def main(argv: Sequence[str]) -> int:
 
 def failed(outcome: Outcome, folder: pathlib.Path) -> int:
     """Print the seed and a short transcript that shows the failure again."""
-    print(
-        f"\nscenario {outcome.seed} is broken after {outcome.simulated_ms} ms: {outcome.broken}\n\nshortening ...",
-        flush=True,
-    )
+    print(f"\nscenario {outcome.seed} is broken after {outcome.simulated_ms} ms: {outcome.broken}\n\nshortening ...", flush=True)
     with shared_decoding():
         short = shrink.shrink(Scenario.drawn(outcome.seed), outcome.bursts)
     path = folder / f"failed-{outcome.seed.replace('/', '-')}.txt"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 
-from vyos_agent.core.model import Reason, State
+from vyos_agent.core.model import Ending, Reason, State
 
 ANY: frozenset[Reason] = frozenset(Reason)
 
@@ -23,7 +23,9 @@ class Row:
     reasons: frozenset[Reason] = ANY
     fact: str | None = None
 
-    def count(self, transitions: collections.Counter[tuple[str, str, str]], facts: collections.Counter[str]) -> int:
+    def count(
+        self, transitions: collections.Counter[tuple[str, str, str]], facts: collections.Counter[str]
+    ) -> int:
         """How often it happened."""
         if self.fact is not None:
             return facts[self.fact]
@@ -52,7 +54,7 @@ ROWS = (
     _row("Standby -> Owner: no living owner, candidate i has waited (it let go)", S, O, R.PEER_RELEASED),
     _row("Standby -> Listening: late", S, L, R.SLEPT),
     _row("Owner -> Standby: believed claim that wins", O, Y, R.SETTLED),
-    Row("Owner -> Owner: claim that loses, or hint >= mine: the epoch rises with no move", fact="epoch raised"),
+    _row("Owner -> Owner: claim that loses, or hint >= mine: the epoch rises with no move", O, O, R.EPOCH_RAISED),
     _row("Owner -> Asking: soft or hard reason and a target directly heard", O, ASK),
     _row("Owner -> Standby: VIP link lost and a candidate heard", O, Y, R.LINK_LOST),
     Row("Owner -> Standby: other hard reason, no target", frozenset({O, ASK}), frozenset({Y}),
@@ -70,5 +72,5 @@ ROWS = (
     _row("Suspended -> Standby: higher claim believed", SUSP, Y),
     _row("Suspended -> Owner: every member heard acknowledges since, none owns; or nobody heard", SUSP, O, R.RESUMED),
     _row("let go -> Standby: the kernel holds none of its addresses any more", Y, S),
-    Row("any -> gone: released, leaving said", fact="left"),
+    Row("any -> gone: released, leaving said", fact=Ending.LEFT.value),
 )  # fmt: skip

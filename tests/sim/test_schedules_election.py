@@ -29,7 +29,7 @@ def test_f2_one_cut_pair_makes_no_second_owner(pair: tuple[str, str], one_way: b
 
 @pytest.mark.parametrize("seed", range(12))
 def test_f2_any_graph_with_a_common_neighbour_has_one_owner_and_no_move(seed: int) -> None:
-    """ "any connected graph, all nodes up: <= 1 owner after delay + loop, 0 moves" (diameter 2: the stated limit)"""
+    """ "any connected graph, all nodes up: <= 1 owner after delay + loop, 0 moves" (diameter 2: the stated limit) """
     import random
 
     rng = random.Random(seed)
@@ -254,7 +254,7 @@ def test_f17_no_carrier_for_d_is_like_a_late_loop() -> None:
 
 @pytest.mark.parametrize("dead", ["a", "ab", "abc"])
 def test_candidates_wait_their_turn(dead: str) -> None:
-    """ "candidate number i (0 is best) waits i x (K + 50 ms)": the best one takes over, in one claim"""
+    """ "candidate number i (0 is best) waits i x (K + 50 ms)": the best one takes over, in one claim """
     world = cluster("abcde")
     since = world.now
     for name in dead:

@@ -30,14 +30,12 @@ def give(world: World, reason: str) -> None:
         case "maintenance":
             for name in reversed(list(world.hosts)):
                 units = world.hosts[name].config.groups[0].units
-                reconfigure(
-                    world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),)
-                )
-                world.run(10)
+                reconfigure(world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),))
+                world.run(K)
         case "cordon":
             for name in reversed(list(world.hosts)):
                 reconfigure(world, name, standby=name == "a")
-                world.run(10)
+                world.run(K)
         case _:
             raise AssertionError(reason)
     world.peace.harm(None)
@@ -325,7 +323,7 @@ def test_the_new_owner_announces_again_when_the_old_one_is_gone() -> None:
 
 
 def test_a_failback_waits_for_its_delay_and_takes_the_one_path() -> None:
-    """ "failbackDelay (failback)": a handover, and never a moment without a holder"""
+    """ "failbackDelay (failback)": a handover, and never a moment without a holder """
     only = dataclasses.replace(group(auto_failback=True), failback_delay_ms=4_000)
     world = cluster(groups=[only])
     world.hosts["a"].power_off()

@@ -194,9 +194,9 @@ def test_f9a_one_lost_proof_and_the_peer_claims_first() -> None:
     world.run(450)
     world.cut = {("b", "a")}
     world.hosts["a"].start()
-    world.run(D)
+    world.run(600)  # one frame of b is lost
     world.heal()
-    world.run(2 * D)
+    world.run(3 * D)
     assert world.overlap_ms(since) == 0, transcript(world)
     assert len(world.holders()) == 1
 
