@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from vyos_agent.core.model import EPOCH_MAX, MemberId, Reason, Serving, State, V
 STAGGER = 50
 
 
-def abc(me: str = "a", **fields: object) -> Lab:
+def abc(me: str = "a", **fields: Any) -> Lab:
     return Lab(config(me, [group(members="abc", **fields)]))
 
 

@@ -304,7 +304,12 @@ def test_one_way_for_every_move(how: str) -> None:
             _push(lab, how)
     assert lab.entry().handover is Handover.ASK
     said = next(iter(peer.groups.values()))
-    kept = {"monitors": said.monitors, "list_hash": said.list_hash, "rank": said.rank, "epoch": said.epoch}
+    kept: dict[str, Any] = {
+        "monitors": said.monitors,
+        "list_hash": said.list_hash,
+        "rank": said.rank,
+        "epoch": said.epoch,
+    }
     peer.rests()
     answer(peer, Handover.READY, **kept).beats()
     lab.run(150)
@@ -454,7 +459,9 @@ def _sealed(peer: Puppet) -> bytes:
 
 
 def test_what_the_target_does() -> None:
-    """[HAND-7] B must claim e + 1, add its addresses with 1 s lifetimes, announce, and only then start host services."""
+    """[HAND-7] B must claim e + 1, add its addresses with 1 s lifetimes, announce, and only then start host
+    services.
+    """
     lab, peer = asked(Handover.GO, groups=[group(units=UNITS)], keepalive_ms=500, dead_ms=10_000)
     lab.netlink_ms = 15
     at = lab.now
@@ -644,7 +651,7 @@ def test_a_stop_that_failed(hard: bool) -> None:
         return
     entry = lab.entry()
     assert (entry.handover, entry.services_stopped) == (Handover.GO, False)
-    # and at the target: the addresses at once, the services only when the old owner says that they are stopped, or is dead
+    # and at the target: the addresses at once, the services only when the old owner has stopped them, or is dead
     for dies in (False, True):
         target, giver = asked(Handover.GO, Cause.LEAVING, groups=[group(units=UNITS)])
         giver.stands(

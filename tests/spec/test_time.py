@@ -15,7 +15,7 @@ from vyos_agent.core.events import Configured, Frame, LinkChanged, Stopping, Wok
 from vyos_agent.core.model import Config, Reason, State, Vip
 
 TWO = Vip("192.0.2.124", 24, "eth0")
-SLOW = {"keepalive_ms": 5_000, "dead_ms": 20_000, "init_dead_ms": 30_000}
+SLOW: dict[str, Any] = {"keepalive_ms": 5_000, "dead_ms": 20_000, "init_dead_ms": 30_000}
 
 
 # -- leases
@@ -210,7 +210,8 @@ def test_when_its_life_ends(who: str) -> None:
     lab = restarted(1_400)
     begun = lab.now
     if who == "acknowledges":
-        lab.at(begun + 800, lambda: lab.meet(lab.puppet("b").stands(State.STANDBY, epoch=7)) and None)
+        late = lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats()
+        lab.at(begun + 700, lambda: setattr(late, "deaf", False))
     elif who == "does not":
         lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats()
     elif who == "higher owner":
@@ -228,7 +229,9 @@ def test_when_its_life_ends(who: str) -> None:
 
 
 def test_what_is_not_adopted_is_removed_first() -> None:
-    """[ADOPT-5] What an earlier life left and this one does not adopt must be removed before the member says Standby."""
+    """[ADOPT-5] What an earlier life left and this one does not adopt must be removed before the member says
+    Standby.
+    """
     lab = Lab(config(), left_ms={VIP: 900, TWO: 900}, netlink_ms=20)
     lab.meet(lab.puppet("b").stands(State.OWNER, epoch=8)).run(200)
     assert lab.holds() == frozenset()
@@ -395,8 +398,7 @@ def test_a_lost_link(heard: bool) -> None:
     """
     lab = Lab(config(interfaces=("eth1",)))
     peer = lab.puppet("b").stands(State.STANDBY)
-    hear = lab.hear
-    lab.hear = lambda data, interface="eth1", age_ms=0: hear(data, "eth1", age_ms=age_ms)  # type: ignore[method-assign]
+    lab.heard_on = "eth1"
     lab.meet(peer).run(K)
     assert lab.state() is State.OWNER
     peer.rests()
