@@ -210,8 +210,8 @@ def test_when_its_life_ends(who: str) -> None:
     lab = restarted(1_400)
     begun = lab.now
     if who == "acknowledges":
-        late = lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats()
-        lab.at(begun + 700, lambda: setattr(late, "deaf", False))
+        late = lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats(100)
+        lab.at(begun + 400, lambda: setattr(late, "deaf", False))
     elif who == "does not":
         lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats()
     elif who == "higher owner":
