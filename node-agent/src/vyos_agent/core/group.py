@@ -47,6 +47,14 @@ class Taken:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Rival:
+    """One that this owner has told the LAN of once; when it holds on until then, it is told in full."""
+
+    until_ms: int
+    outlasted: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Cut:
     """A link that was lost: when, and the newest sequence sent before."""
 
@@ -70,8 +78,8 @@ class GroupMachine:
         """Highest epoch known; while owner: its claim."""
         self.following = Following()
         self.announcer = Announcer()
-        self.contested = False
-        """A rival was heard, and the LAN told once."""
+        self.rival: Rival | None = None
+        """Somebody else claims the group or lets it go, and the LAN was told once."""
         self.met: frozenset[tuple[MemberId, int]] = frozenset()
         """Lives of other members that this owner believed when it looked last."""
         self.services = Services()
@@ -176,6 +184,8 @@ class GroupMachine:
             due += self.move.due_ms()
         if self.taken is not None:
             due += self.taken.until_ms, self.taken.hard_wait_until_ms
+        if self.rival is not None:
+            due.append(self.rival.until_ms)
         if self.cut is not None:
             due.append(self.cut.at_ms + CUT_PATIENCE_MS)
         if self.adoption is not None:

@@ -11,10 +11,9 @@ import collections
 from collections.abc import Mapping
 from typing import assert_never
 
-from vyos_agent.core import reporting, rules, speak, wire
+from vyos_agent.core import reporting, speak, wire
 from vyos_agent.core.announce import NEVER_MS
 from vyos_agent.core.effects import Effect, Hold, Persist, Serve, Stopped
-from vyos_agent.core.election import Candidate, list_hash
 from vyos_agent.core.events import (
     Configured,
     Event,
@@ -31,14 +30,14 @@ from vyos_agent.core.events import (
     Woke,
 )
 from vyos_agent.core.farewell import Farewell
-from vyos_agent.core.group import GroupMachine
+from vyos_agent.core.groups import Groups
 from vyos_agent.core.handover import RESEND_MS
 from vyos_agent.core.holding import Holding
-from vyos_agent.core.model import OWNING, Config, Drop, Ending, MemberId, Reason, wire_id
+from vyos_agent.core.model import Config, Drop, Ending, MemberId, wire_id
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import Report
-from vyos_agent.core.turn import Instant, Turn
-from vyos_agent.core.view import view
+from vyos_agent.core.senses import Senses
+from vyos_agent.core.turn import Instant
 from vyos_agent.core.vigil import Vigil
 
 ANSWER_GAP_MS = 10
@@ -66,17 +65,14 @@ class Node:
         self._ending: Ending | None = None
         self._started_ms = now
         self._listened = False
-        self._links: dict[str, bool] = {}
-        self._monitors: Mapping[str, bool] = {}
+        self._senses = Senses()
         self._serving: dict[str, tuple[str, ...]] = {}
         self._epochs = dict(epochs)
         self._next_beat_ms = now
         self._answer_ms: int | None = None
         self._answered_ms = now - ANSWER_GAP_MS
         self._decide_ms = now
-        self._groups: dict[str, GroupMachine] = {}
-        self._turns: dict[str, Turn] = {}
-        self._entries: dict[str, wire.GroupEntry] = {}
+        self._groups = Groups(self._senses)
         self._first = True
         self._configure(config, now)
 
@@ -96,7 +92,7 @@ class Node:
         out: list[Effect] = [self._holding.first(self.config)] if self._first else []
         told = told or late or self._first or not self._vigil.awake or self._peers.changed
         self._first = False
-        watchful = any(m.watchful for m in self._groups.values())
+        watchful = any(m.watchful for m in self._groups.all)
         news = self._decide(now, out) if told or watchful or now >= self._decide_ms else False
         self._speak(now, out, news=news)
         self._act(now, out)
@@ -113,12 +109,12 @@ class Node:
         return Report(
             revision=self.revision,
             generation=self.config.generation,
-            groups=reporting.groups([(m, self._turns[name]) for name, m in self._groups.items()], held),
+            groups=reporting.groups(self._groups.pairs(), held),
             peers=reporting.peers(self.config, self._peers),
-            links={i: self._links.get(i, True) for i in self._interfaces()},
+            links=self._senses.links(self.config),
             failed=dict(self._holding.failed),
             drops={drop.value: count for drop, count in sorted(self.drops.items())},
-            monitors={address: self._monitors.get(address) for address in self.config.monitors},
+            monitors={address: self._senses.monitors.get(address) for address in self.config.monitors},
         )
 
     # -- taking in
@@ -133,25 +129,26 @@ class Node:
             case Held():
                 self._note_held(event, now)
             case LinkChanged(interface, up):
-                self._links[interface] = up
+                self._senses.see_link(interface, up=up)
                 self._see_carrier(now)
             case Monitored(reachable):
-                self._monitors = dict(reachable)
+                self._senses.monitors = dict(reachable)
             case Served(group, state, message):
-                if group in self._groups:
-                    self._groups[group].served(state, message, now)
+                machine = self._groups.get(group)
+                if machine is not None:
+                    machine.served(state, message, now)
             case Forced(command, group):
-                for machine in self._groups.values():
+                for machine in self._groups.all:
                     if group in (None, machine.group.name):
                         machine.force(command, now, self.config.keepalive_ms)
             case Configured(config):
                 self._configure(config, now)
                 self._see_carrier(now)
             case Hinted(epochs):
-                self._hint(epochs)
+                self._groups.hint(epochs)
             case Stopping():
                 self._farewell.begin(now)
-                self._stop(now, at_once=False)
+                self._groups.stop(now, at_once=False)
             case _:
                 assert_never(event)
         self.revision += 1
@@ -186,7 +183,7 @@ class Node:
     def _note_held(self, held: Held, now: int) -> None:
         before, first = self._holding.held or frozenset(), self._holding.held is None
         self._holding.answer(held)
-        for machine in self._groups.values():
+        for machine in self._groups.all:
             if first:
                 machine.find(held.left_ms, now)
             if not held.failed.keys().isdisjoint(machine.wanted):
@@ -194,19 +191,8 @@ class Node:
             elif not (held.vips - before).isdisjoint(machine.announced):
                 machine.announcer.burst(now, self.config.announce_count)
 
-    def _hint(self, epochs: Mapping[str, int]) -> None:
-        for name, epoch in epochs.items():
-            machine = self._groups.get(name)
-            if machine is None or epoch <= machine.epoch:
-                continue
-            if machine.state in OWNING:
-                machine.raise_epoch(epoch)
-                machine.note(Reason.EPOCH_RAISED)
-            else:
-                machine.epoch = epoch
-
     def _see_carrier(self, now: int) -> None:
-        up = any(self._links.get(i, True) for i in self.config.interfaces)
+        up = bool(self._senses.up_links(self.config.interfaces))
         if self._vigil.see_carrier(up=up, now=now, dead_ms=self.config.dead_ms):
             self._fall_asleep(now, spare_linked=True)
 
@@ -215,26 +201,10 @@ class Node:
         self.revision += 1
         self._names = {MemberId(wire_id(m)): m for m in config.members}
         self._peers.configure(frozenset(self._names), now)
-        named = {g.name for g in config.groups}
-        for machine in self._groups.values():
-            if machine.group.name not in named:
-                machine.rank = -1
-                machine.stop(now, Reason.REMOVED, at_once=True)
-        for group in config.groups:
-            machine_or_none = self._groups.get(group.name)
-            if machine_or_none is not None:
-                machine_or_none.reconfigure(group, now, running=self._listened)
-                continue
-            epoch = self._epochs.get(group.name, 0)
-            fresh_ms = now if self._listened else None
-            self._groups[group.name] = GroupMachine(group, config.me, now, epoch=epoch, fresh_since_ms=fresh_ms)
+        self._groups.configure(config, self._epochs, now, running=self._listened)
         if self._farewell.begun:
-            self._stop(now, at_once=False)
+            self._groups.stop(now, at_once=False)
         self._next_beat_ms = min(self._next_beat_ms, now + config.keepalive_ms)
-
-    def _stop(self, now: int, *, at_once: bool) -> None:
-        for machine in self._groups.values():
-            machine.stop(now, Reason.LEAVING, at_once=at_once)
 
     # -- judging
 
@@ -242,16 +212,14 @@ class Node:
         """Did this process sleep through a deadline, or through the life of its addresses?"""
         slept_ms = event.slept_ms if isinstance(event, Woke) else 0
         slipped = self._vigil.is_late(now - self.deadline, slept_ms, self.config.dead_ms)
-        return slipped or self._holding.lapsed(self._groups.values(), now + slept_ms)
+        return slipped or self._holding.lapsed(self._groups.all, now + slept_ms)
 
     def _fall_asleep(self, now: int, *, spare_linked: bool) -> None:
         """Listen first. `spare_linked`: owners whose addresses' links have a carrier were deaf, not absent."""
         self._vigil.fall_asleep(self._peers, self.config.dead_ms, now)
         if not spare_linked:
             self._holding.lease.lapse()
-        for machine in self._groups.values():
-            if not (spare_linked and machine.state in OWNING and self._linked(machine)):
-                machine.sleep(now)
+        self._groups.sleep(now, spare_linked=spare_linked)
 
     def _judge(self, now: int) -> None:
         self._peers.changed |= self._vigil.wake(now)
@@ -265,11 +233,9 @@ class Node:
             self._listened = over or self._peers.all_members_believed()
             self._peers.changed |= self._listened
         if self._vigil.dark(now, self.config.dead_ms):
-            for machine in self._groups.values():
-                if machine.state in OWNING and not self._linked(machine):
-                    machine.sleep(now)
+            self._groups.darken(now)
         if self._farewell.is_over_time(now):
-            self._stop(now, at_once=True)
+            self._groups.stop(now, at_once=True)
 
     # -- deciding
 
@@ -296,45 +262,20 @@ class Node:
             maybe_held=self._holding.maybe_held,
         )
 
-    def _turn(self, machine: GroupMachine, at: Instant, reachable: frozenset[MemberId]) -> Turn:
-        group = machine.group
-        verdicts = [self._monitors.get(address) for address in group.monitors]
-        monitors = sum(v is not False for v in verdicts)
-        return Turn(
-            at=at,
-            view=view(self._peers, group, reachable, at.now),
-            mine=Candidate(self._me, max(0, machine.rank), monitors, list_hash(group.monitors)),
-            judged=None not in verdicts,
-            linked=self._linked(machine),
-        )
-
     def _decide(self, now: int, out: list[Effect]) -> bool:
         """Let every group look at this instant; whether anything is to be told at once."""
-        news = self._peers.changed = False
-        at = self._instant(now)
-        up = frozenset(i for i, name in enumerate(self.config.interfaces) if self._links.get(name, True))
-        reachable = frozenset(p.id for p in self._peers.living() if p.heard_on & up)
-        for name, machine in list(self._groups.items()):
-            owner = machine.following.owner
-            turn = self._turns[name] = self._turn(machine, at, reachable)
-            rules.decide(machine, turn)
-            entry = speak.entry(machine, turn)
-            news |= speak.is_news(self._entries.get(name), entry)
-            if speak.is_relayed_news(self._entries.get(name), entry):
-                self._answer_soon(now)
-            self._entries[name] = entry
-            if machine.decided or machine.following.owner != owner:
-                self.revision += 1
-            out.extend(machine.decided)
-            machine.decided.clear()
-            if machine.rank < 0 and not machine.busy and machine.group not in self.config.groups:
-                del self._groups[name], self._turns[name], self._entries[name]
-        self._decide_ms = min((m.deadline_ms(self._turns[n]) for n, m in self._groups.items()), default=NEVER_MS)
-        epochs = {name: machine.epoch for name, machine in self._groups.items() if machine.epoch}
+        self._peers.changed = False
+        outcome = self._groups.decide(self._instant(now), self._peers)
+        out.extend(outcome.decided)
+        self.revision += outcome.moved
+        if outcome.relayed:
+            self._answer_soon(now)
+        self._decide_ms = self._groups.deadline_ms()
+        epochs = self._groups.epochs()
         if not epochs.items() <= self._epochs.items():
             self._epochs.update(epochs)
             out.append(Persist(dict(self._epochs)))
-        return news
+        return outcome.news
 
     # -- acting
 
@@ -345,17 +286,17 @@ class Node:
         if not (news or answer or now >= self._next_beat_ms):
             return
         # An answer asks for none, or two that ask would go on answering each other.
-        curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.values()))
+        curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.all))
         send, newest = speak.frame(
             self.config,
             self._peers,
-            self._entries.values(),
+            self._groups.entries.values(),
             now,
             leaving=self._farewell.begun,
             answer_please=curious,
         )
         self._peers.sent.sent(newest, now, self.config.dead_ms)
-        hurried = any(m.hurried for m in self._groups.values())
+        hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)
         out.append(send)
 
@@ -365,28 +306,24 @@ class Node:
             self._holding.lease.frame_sent(now, self.config.dead_ms)
         elif self._peers.living():
             return ()
-        hold = self._holding.renewal(self._groups.values(), self.config, now)
+        hold = self._holding.renewal(self._groups.all, self.config, now)
         self.deadline = self._next_deadline(now)
         return () if hold is None else (hold,)
 
     def _act(self, now: int, out: list[Effect]) -> None:
-        machines = self._groups.values()
+        machines = self._groups.all
         removal = self._holding.removal(machines)
         if removal is not None:
             out.insert(0, removal)  # before the frame that says so
         elif self._holding.top_up_due(machines, self.config, now, alone=not self._peers.living()):
             hold = self._holding.renewal(machines, self.config, now)
             out.extend([] if hold is None else [hold])
-        serving = {
-            name: m.group.units if m.services.wanted else ()
-            for name, m in self._groups.items()
-            if m.services.wanted is not None and (m.group.units or name in self._serving)
-        }
-        if serving != self._serving:
-            self._serving = serving
-            out.append(Serve(dict(serving)))
         announcement = self._holding.announcement(machines, self.config, now)
         out.extend([] if announcement is None else [announcement])
+        serving = self._groups.serving()
+        if serving != self._serving:
+            self._serving = serving
+            out.append(Serve(serving))
         if self._farewell.say(busy=any(m.busy for m in machines), now=now):
             self._speak(now, out, news=True)
         if self._farewell.over:
@@ -396,7 +333,7 @@ class Node:
         """At once and with no farewell: what this node says now, the others would take for the word of its twin."""
         if ending is Ending.ROLLED_BACK:
             return (Stopped(ending),)  # its next life adopts what is held
-        serving = {name: () for name, m in self._groups.items() if m.group.units}
+        serving = dict.fromkeys(self._groups.serving(), ())
         return (Hold({}), *([Serve(serving)] if serving else []), Stopped(ending))
 
     # -- time
@@ -409,21 +346,14 @@ class Node:
             due.append(self._answer_ms)
         if self._vigil.awake:
             due += self._peers.expiry_ms()
-        if self._holding.lease.end_ms and any(m.renewed for m in self._groups.values()):
+        if self._holding.lease.end_ms and any(m.renewed for m in self._groups.all):
             due.append(self._holding.lease.top_up_ms())
         if not self._listened:
             due.append(self._started_ms + self.config.init_dead_ms)
-        due += [m.announcer.due_ms for m in self._groups.values()]
+        due += [m.announcer.due_ms for m in self._groups.all]
         return max(now + 1, min((d for d in due if d > now), default=NEVER_MS))
 
     # -- small answers
 
-    def _linked(self, machine: GroupMachine) -> bool:
-        return all(self._links.get(v.interface, True) for v in machine.group.vips)
-
     def _link_of(self, interface: str) -> int:
         return self.config.interfaces.index(interface) if interface in self.config.interfaces else -1
-
-    def _interfaces(self) -> tuple[str, ...]:
-        wanted = {v.interface for g in self.config.groups if self.config.me in g.members for v in g.vips}
-        return tuple(dict.fromkeys([*self.config.interfaces, *sorted(wanted)]))

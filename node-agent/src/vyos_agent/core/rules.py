@@ -7,12 +7,14 @@ instant again, so that one turn goes as far as the facts allow.
 from __future__ import annotations
 
 from vyos_agent.core import adoption, election, handover
-from vyos_agent.core.group import CUT_PATIENCE_MS, Cut, GroupMachine
+from vyos_agent.core.group import CUT_PATIENCE_MS, Cut, GroupMachine, Rival
 from vyos_agent.core.model import OWNING, Cause, Reason, State
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
+RIVAL_KEEPALIVES = 2
+"""The winner of a settlement announces in full after so many keepalives at the latest (shared/protocol section 7)."""
 STEPS_MAX = 6
 """Changes of state in one turn; a longer row of them would be a circle."""
 
@@ -216,15 +218,21 @@ def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
 def _defend(m: GroupMachine, turn: Turn) -> None:
     """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word.
 
-    In full, too, when a member is met again that owns nothing: it may have owned the group until this owner was heard.
+    In full, too, when a rival does not let go in time, and when a member is met again that owns nothing: it may have
+    owned the group until this owner was heard.
     """
-    contested = bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
     met = frozenset((member, s.peer.incarnation) for member, s in turn.view.standings.items())
-    if contested and not m.contested:
-        m.announcer.burst(turn.now, 1)
-    elif not contested and (m.contested or met - m.met):
+    if turn.view.claims or turn.view.letting_go_until_ms is not None:
+        if m.rival is None:
+            m.rival = Rival(turn.now + RIVAL_KEEPALIVES * turn.at.config.keepalive_ms)
+            m.announcer.burst(turn.now, 1)
+        elif not m.rival.outlasted and turn.now >= m.rival.until_ms:
+            m.rival = Rival(m.rival.until_ms, outlasted=True)
+            m.announcer.burst(turn.now, turn.at.config.announce_count)
+    elif m.rival is not None or met - m.met:
+        m.rival = None
         m.announcer.burst(turn.now, turn.at.config.announce_count)
-    m.contested, m.met = contested, met
+    m.met = met
 
 
 def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:

@@ -1,0 +1,142 @@
+"""All groups of one node: which there are, and what is asked of every one of them.
+
+What one of them does is the work of `group` and `rules`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, ValuesView
+
+from vyos_agent.core import rules, speak, wire
+from vyos_agent.core.announce import NEVER_MS
+from vyos_agent.core.effects import Decided
+from vyos_agent.core.group import GroupMachine
+from vyos_agent.core.model import OWNING, Config, Reason
+from vyos_agent.core.peers import Peers
+from vyos_agent.core.senses import Senses
+from vyos_agent.core.turn import Instant, Turn
+from vyos_agent.core.view import view
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one look at all groups."""
+
+    decided: tuple[Decided, ...]
+    news: bool
+    """Something must be said at once."""
+    relayed: bool
+    """Somebody else's claim came or went, which must be passed on soon."""
+    moved: bool
+    """The report says something new."""
+
+
+class Groups:
+    """See the module's text."""
+
+    def __init__(self, senses: Senses) -> None:
+        self.entries: dict[str, wire.GroupEntry] = {}
+        """What this node's frame says of each."""
+        self._senses = senses
+        self._machines: dict[str, GroupMachine] = {}
+        self._turns: dict[str, Turn] = {}
+        self._served: set[str] = set()
+
+    @property
+    def all(self) -> ValuesView[GroupMachine]:
+        """Every one of them, members only by relay and removed ones included."""
+        return self._machines.values()
+
+    def get(self, name: str) -> GroupMachine | None:
+        """One by its name."""
+        return self._machines.get(name)
+
+    def configure(self, config: Config, epochs: Mapping[str, int], now: int, *, running: bool) -> None:
+        """Those of a new configuration; one that it names no more is let go at once. `running`: not at the start."""
+        named = {g.name for g in config.groups}
+        for machine in self.all:
+            if machine.group.name not in named:
+                machine.rank = -1
+                machine.stop(now, Reason.REMOVED, at_once=True)
+        for group in config.groups:
+            known = self._machines.get(group.name)
+            if known is not None:
+                known.reconfigure(group, now, running=running)
+                continue
+            epoch, fresh_ms = epochs.get(group.name, 0), now if running else None
+            self._machines[group.name] = GroupMachine(group, config.me, now, epoch=epoch, fresh_since_ms=fresh_ms)
+
+    def stop(self, now: int, *, at_once: bool) -> None:
+        """This member leaves."""
+        for machine in self.all:
+            machine.stop(now, Reason.LEAVING, at_once=at_once)
+
+    def sleep(self, now: int, *, spare_linked: bool) -> None:
+        """Listen first. `spare_linked`: owners whose addresses' links have a carrier were deaf, not absent."""
+        for machine in self.all:
+            if not (spare_linked and machine.state in OWNING and self._senses.linked(machine.group)):
+                machine.sleep(now)
+
+    def darken(self, now: int) -> None:
+        """No heartbeat link has a carrier: owners whose addresses' links have none either hold back."""
+        for machine in self.all:
+            if machine.state in OWNING and not self._senses.linked(machine.group):
+                machine.sleep(now)
+
+    def hint(self, epochs: Mapping[str, int]) -> None:
+        """Epochs known elsewhere: an owner goes above them, with no move."""
+        for name, epoch in epochs.items():
+            machine = self._machines.get(name)
+            if machine is None or epoch <= machine.epoch:
+                continue
+            if machine.state in OWNING:
+                machine.raise_epoch(epoch)
+                machine.note(Reason.EPOCH_RAISED)
+            else:
+                machine.epoch = epoch
+
+    def decide(self, at: Instant, peers: Peers) -> Outcome:
+        """Let every group look at this instant."""
+        up = self._senses.up_links(at.config.interfaces)
+        reachable = frozenset(p.id for p in peers.living() if p.heard_on & up)
+        decided: list[Decided] = []
+        news = relayed = moved = False
+        for name, machine in list(self._machines.items()):
+            owner = machine.following.owner
+            turn = self._turns[name] = Turn(
+                at=at,
+                view=view(peers, machine.group, reachable, at.now),
+                mine=self._senses.standing(at.me, max(0, machine.rank), machine.group),
+                judged=self._senses.judged(machine.group),
+                linked=self._senses.linked(machine.group),
+            )
+            rules.decide(machine, turn)
+            old, new = self.entries.get(name), speak.entry(machine, turn)
+            self.entries[name] = new
+            news |= speak.is_news(old, new)
+            relayed |= speak.is_relayed_news(old, new)
+            moved |= bool(machine.decided) or machine.following.owner != owner
+            decided += machine.decided
+            machine.decided.clear()
+            if machine.rank < 0 and not machine.busy and machine.group not in at.config.groups:
+                del self._machines[name], self._turns[name], self.entries[name]
+        return Outcome(tuple(decided), news, relayed, moved)
+
+    def deadline_ms(self) -> int:
+        """When one of them must look again with nothing heard."""
+        return min((m.deadline_ms(self._turns[n]) for n, m in self._machines.items()), default=NEVER_MS)
+
+    def pairs(self) -> list[tuple[GroupMachine, Turn]]:
+        """Each with the instant that it looked at last."""
+        return [(m, self._turns[n]) for n, m in self._machines.items()]
+
+    def epochs(self) -> dict[str, int]:
+        """The highest known of each that has any."""
+        return {name: m.epoch for name, m in self._machines.items() if m.epoch}
+
+    def serving(self) -> dict[str, tuple[str, ...]]:
+        """Which host services must run: of every group that has, or had, any, once that is decided."""
+        decided = {n: m for n, m in self._machines.items() if m.services.wanted is not None}
+        self._served |= {n for n, m in decided.items() if m.group.units}
+        return {n: m.group.units if m.services.wanted else () for n, m in decided.items() if n in self._served}
