@@ -498,7 +498,7 @@ def test_the_target_announces_again() -> None:
     """[HAND-9] B must announce the full count again, and go to normal lifetimes, when A says that it is no owner."""
     lab, peer = asked(Handover.GO, keepalive_ms=500, dead_ms=10_000)
     peer.say()
-    lab.run(1_000)
+    lab.run(700)
     assert lab.state() is State.OWNER
     at = lab.now
     peer.rests().stands(State.STANDBY, epoch=6, candidate=True).say()
