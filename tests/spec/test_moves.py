@@ -610,6 +610,27 @@ def test_leaving_asks_the_next() -> None:
     assert all(lab.entry(sender=x).state is State.STANDBY for _, x in farewells)
 
 
+@pytest.mark.parametrize("cause", [Cause.REQUESTED, Cause.LEAVING])
+def test_the_targets_answer(cause: Cause) -> None:
+    """[HAND-15] A target must answer ASK with REFUSE when it does not stand by, or is no candidate (to a hard cause:
+    could not hold the group at all), and with READY otherwise.
+    """
+    lab, peer = asked(cause=cause)
+    peer.say()
+    entry = lab.entry()
+    assert (entry.handover, entry.target, entry.state) == (Handover.READY, peer.id, State.STANDBY)
+    hard = cause is Cause.LEAVING
+    lab.feed(Configured(dataclasses.replace(lab.node.config, standby=True)))
+    assert lab.entry().handover is (Handover.READY if hard else Handover.REFUSE), "cordoned: no candidate"
+    lab.feed(Configured(dataclasses.replace(lab.node.config, groups=(group(maintenance=frozenset("a")),))))
+    assert (lab.entry().handover, lab.entry().cause) == (Handover.REFUSE, Cause.NOT_ABLE)
+    young = Lab(netlink_ms=5_000)
+    young.meet(young.puppet("b").stands(State.ASKING, epoch=5, handover=Handover.ASK, cause=cause, target=young.me))
+    young.run(100)
+    assert young.state() is State.LISTENING
+    assert (young.entry().handover, young.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
+
+
 # -- host services
 
 

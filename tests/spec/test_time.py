@@ -239,6 +239,22 @@ def test_what_is_not_adopted_is_removed_first() -> None:
     assert standby >= max(lab.when("remove"))
 
 
+def test_services_of_a_group_that_may_be_adopted() -> None:
+    """[ADOPT-6] While it is undecided whether a group is adopted, its host services must be left as they are."""
+    units = [group(units=("ssh",))]
+    lab = restarted(1_400, groups=units)
+    lab.puppet("b", deaf=True).stands(State.STANDBY, epoch=7).beats()
+    lab.run(990)
+    assert lab.state() is State.LISTENING
+    assert lab.when("stop") + lab.when("start") == []
+    lab.run(100)
+    assert lab.when("stop"), "released: now they stop"
+    kept = restarted(1_400, groups=units)
+    kept.meet(kept.puppet("b").stands(State.STANDBY, epoch=7)).run(100)
+    assert kept.state() is State.OWNER
+    assert (kept.when("stop"), len(kept.when("start"))) == ([], 1)
+
+
 # -- sleeping and waking
 
 
