@@ -74,14 +74,14 @@ def test_a_whole_node_takes_whatever_a_believed_member_says() -> None:
     """A member that has the key and lies, or is faulty, must not stop another one."""
     lab, believed = bench(), 0
     rng, fuzzer = random.Random(4), frames.Fuzzer(5)
-    for sequence in range(1, 6_000):
+    for sequence in range(1, 3_000):
         data = spoken(fuzzer.body(), sequence, lab.said[-1][1].sequence)
         lab.hear(data)
         lab.run(rng.choice((0, 1, 1, 20, 600)))
         believed += lab.peer("b") != "Unheard"
         if lab.over is not None:
             lab = bench()
-    assert believed > 3_000
+    assert believed > 1_500
 
 
 def bench() -> Lab:

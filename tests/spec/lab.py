@@ -147,6 +147,8 @@ class Lab:
         self.now = 100_000
         self.netlink_ms = netlink_ms
         """How long the kernel takes to answer a Hold."""
+        self.heard_on = "eth0"
+        """Over which interface frames come, if a test says nothing else."""
         self.accepts = True
         """Whether frames are accepted for sending."""
         self.serves: Callable[[str, tuple[str, ...]], Serving | None] = _at_once
@@ -205,8 +207,8 @@ class Lab:
             self._perform(effect)
         assert self.over is not None or self.node.deadline > self.now
 
-    def hear(self, data: bytes, interface: str = "eth0", *, age_ms: int = 0) -> None:
-        self.feed(events.Woke((events.Frame(data, interface, self.now - age_ms),)))
+    def hear(self, data: bytes, interface: str | None = None, *, age_ms: int = 0) -> None:
+        self.feed(events.Woke((events.Frame(data, interface or self.heard_on, self.now - age_ms),)))
 
     def _perform(self, effect: effects.Effect) -> None:
         match effect:

@@ -25,8 +25,7 @@ def requoted(source: str, rules: dict[str, str]) -> str:
 def _docstring(text: str, indent: str, rules: dict[str, str]) -> str:
     paragraphs = [_paragraph(p, indent, rules) for p in re.split(r"\n\s*\n", text.strip())]
     whole = f"\n\n{indent}".join(paragraphs)
-    one_line = "\n" not in whole and len(indent) + 6 + len(whole) <= WIDTH
-    return f'"""{whole}"""' if one_line else f'"""{whole}\n{indent}"""'
+    return f'"""{whole}"""' if "\n" not in whole else f'"""{whole}\n{indent}"""'
 
 
 def _paragraph(text: str, indent: str, rules: dict[str, str]) -> str:
@@ -34,7 +33,10 @@ def _paragraph(text: str, indent: str, rules: dict[str, str]) -> str:
     if found is None or found[1] not in rules:
         return text
     room = WIDTH - len(indent)
-    lines = textwrap.wrap(f'"""[{found[1]}] {rules[found[1]]}', room, break_long_words=False, break_on_hyphens=False)
+    quote = f'"""[{found[1]}] {rules[found[1]]}'
+    if room - 3 < len(quote) <= room:
+        room -= 3  # the closing quotes would not fit behind it
+    lines = textwrap.wrap(quote, room, break_long_words=False, break_on_hyphens=False)
     return f"\n{indent}".join(lines).removeprefix('"""')
 
 

@@ -287,7 +287,7 @@ def _story(rng: random.Random | None) -> list[tuple[tuple[str, ...], int]]:
     tape: list[bytes] = []
     hear = lab.hear
 
-    def record(data: bytes, interface: str = "eth0", *, age_ms: int = 0) -> None:
+    def record(data: bytes, interface: str | None = None, *, age_ms: int = 0) -> None:
         tape.append(data)
         hear(data, interface, age_ms=age_ms)
 

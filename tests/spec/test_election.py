@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from vyos_agent.core.model import EPOCH_MAX, MemberId, Reason, Serving, State, V
 STAGGER = 50
 
 
-def abc(me: str = "a", **fields: object) -> Lab:
+def abc(me: str = "a", **fields: Any) -> Lab:
     return Lab(config(me, [group(members="abc", **fields)]))
 
 
@@ -252,6 +253,28 @@ def test_no_takeover_before_its_time(how: str) -> None:
     assert lab.now <= at + D + 5
 
 
+def test_candidates_of_one_moment() -> None:
+    """[ELECT-12] A member that has just become a candidate must count every standing-by member, also one that does not
+    call itself a candidate yet, until that one acknowledges a frame sent since: a switch that comes back makes all of
+    them candidates in one moment.
+    """
+    lab = Lab(config("b", [group(members="ab")], interfaces=("eth1",)))
+    lab.heard_on = "eth1"
+    peer = lab.puppet("a").stands(State.STANDBY, candidate=False, ready=False)
+    lab.feed(LinkChanged("eth0", False))
+    lab.meet(peer).run(INIT)
+    peer.rests()
+    peer.deaf = True
+    assert (lab.state(), lab.entry().candidate) == (State.STANDBY, False)
+    at = lab.now
+    lab.feed(LinkChanged("eth0", True))
+    lab.run(K + STAGGER - 1)
+    assert lab.state() is State.STANDBY, "number 1, for a may have become a candidate just now and is better"
+    lab.run(1)
+    assert lab.state() is State.OWNER
+    assert lab.now == at + K + STAGGER
+
+
 # -- settlement
 
 
@@ -380,6 +403,23 @@ def test_groups_settle_one_by_one() -> None:
     assert (lab.state("g"), lab.state("h")) == (State.OWNER, State.YIELDING)
     lab.run(K)
     assert lab.holds() == {VIP}
+
+
+def test_a_member_that_is_met_again() -> None:
+    """[SETTLE-7] An owner must announce with the full count when a member that owns nothing becomes believed, because
+    that one may have owned the group until it heard of this owner.
+    """
+    lab, (peer,) = owning()
+    lab.run(1_000)
+    peer.rests()
+    lab.run(2 * D)
+    assert lab.peer("b") == "Dead"
+    at = lab.now
+    back = lab.puppet("b", 0xB9).stands(State.STANDBY, epoch=1)
+    lab.meet(back).run(1_000)
+    met = next(when for when, b in lab.said if when >= at and b.peers[-1].state)
+    assert len(announcements(lab, at)) == 3
+    assert announcements(lab, at)[0] <= met - at + 25
 
 
 # -- epochs

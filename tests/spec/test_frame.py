@@ -13,8 +13,9 @@ from spec import vectors
 from spec.lab import CLUSTER_ID, KEY, D, K, Lab, config, group, member, owner, owning
 from vyos_agent import config as configs
 from vyos_agent.core import wire
-from vyos_agent.core.events import Configured
-from vyos_agent.core.model import Drop, Keyring, State, wire_id
+from vyos_agent.core.effects import Stopped
+from vyos_agent.core.events import Configured, Stopping
+from vyos_agent.core.model import Drop, Ending, Keyring, State, wire_id
 from vyos_api.nodeconfig import ConfigError
 
 RING = Keyring(1, {1: KEY})
@@ -284,6 +285,28 @@ def test_a_claim_is_passed_on() -> None:
     lab.run(10)
     entry = lab.entry()
     assert (entry.claim_owner, entry.claim_epoch) == (peer.id, 5)
+
+
+def test_last_words() -> None:
+    """[SEND-5] A member that leaves must set *leaving* in its frames from the order to stop on, and must say three of
+    them, 20 ms apart, after it has released everything.
+    """
+    lab, _ = owner()
+    lab.run(100)
+    at = lab.now
+    lab.feed(Stopping())
+    lab.run(10 * D)
+    said = [(when - at, b.leaving) for when, b in lab.said if when >= at]
+    assert said[-3:] == [(0, True), (20, True), (40, True)]
+    assert all(leaving for _, leaving in said)
+    assert lab.over == Stopped(Ending.LEFT)
+    busy, (peer,) = owning()
+    busy.feed(Stopping())
+    busy.run(300)
+    assert busy.holds(), "it has not released everything"
+    assert all(b.leaving for when, b in busy.said if when > at + D)
+    assert busy.over is None
+    assert peer.name == "b"
 
 
 def test_receivers_judge_by_what_the_sender_states() -> None:

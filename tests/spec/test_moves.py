@@ -230,8 +230,11 @@ def test_standing_back() -> None:
         lab.run(60)
         assert lab.state() is State.STANDBY
         assert lab.holds() == frozenset()
+        peer.rests()
+        peer.dead_ms, peer.keepalive_ms = 60_000, 20_000
+        peer.beats()
         while not lab.entry().candidate:
-            lab.run(100)
+            lab.run(500)
         waits.append(round(lab.now - failed_ms, -3))
         peer.stands(State.STANDBY, epoch=lab.entry().epoch).say()
         lab.serves = lambda name, units: Serving.RUNNING if units else Serving.STOPPED
@@ -301,7 +304,12 @@ def test_one_way_for_every_move(how: str) -> None:
             _push(lab, how)
     assert lab.entry().handover is Handover.ASK
     said = next(iter(peer.groups.values()))
-    kept = {"monitors": said.monitors, "list_hash": said.list_hash, "rank": said.rank, "epoch": said.epoch}
+    kept: dict[str, Any] = {
+        "monitors": said.monitors,
+        "list_hash": said.list_hash,
+        "rank": said.rank,
+        "epoch": said.epoch,
+    }
     peer.rests()
     answer(peer, Handover.READY, **kept).beats()
     lab.run(150)
@@ -451,7 +459,9 @@ def _sealed(peer: Puppet) -> bytes:
 
 
 def test_what_the_target_does() -> None:
-    """[HAND-7] B must claim e + 1, add its addresses with 1 s lifetimes, announce, and only then start host services."""
+    """[HAND-7] B must claim e + 1, add its addresses with 1 s lifetimes, announce, and only then start host
+    services.
+    """
     lab, peer = asked(Handover.GO, groups=[group(units=UNITS)], keepalive_ms=500, dead_ms=10_000)
     lab.netlink_ms = 15
     at = lab.now
@@ -488,7 +498,7 @@ def test_the_target_announces_again() -> None:
     """[HAND-9] B must announce the full count again, and go to normal lifetimes, when A says that it is no owner."""
     lab, peer = asked(Handover.GO, keepalive_ms=500, dead_ms=10_000)
     peer.say()
-    lab.run(1_000)
+    lab.run(700)
     assert lab.state() is State.OWNER
     at = lab.now
     peer.rests().stands(State.STANDBY, epoch=6, candidate=True).say()
@@ -600,6 +610,27 @@ def test_leaving_asks_the_next() -> None:
     assert all(lab.entry(sender=x).state is State.STANDBY for _, x in farewells)
 
 
+@pytest.mark.parametrize("cause", [Cause.REQUESTED, Cause.LEAVING])
+def test_the_targets_answer(cause: Cause) -> None:
+    """[HAND-15] A target must answer ASK with REFUSE when it does not stand by, or is no candidate (to a hard cause:
+    could not hold the group at all), and with READY otherwise.
+    """
+    lab, peer = asked(cause=cause)
+    peer.say()
+    entry = lab.entry()
+    assert (entry.handover, entry.target, entry.state) == (Handover.READY, peer.id, State.STANDBY)
+    hard = cause is Cause.LEAVING
+    lab.feed(Configured(dataclasses.replace(lab.node.config, standby=True)))
+    assert lab.entry().handover is (Handover.READY if hard else Handover.REFUSE), "cordoned: no candidate"
+    lab.feed(Configured(dataclasses.replace(lab.node.config, groups=(group(maintenance=frozenset("a")),))))
+    assert (lab.entry().handover, lab.entry().cause) == (Handover.REFUSE, Cause.NOT_ABLE)
+    young = Lab(netlink_ms=5_000)
+    young.meet(young.puppet("b").stands(State.ASKING, epoch=5, handover=Handover.ASK, cause=cause, target=young.me))
+    young.run(100)
+    assert young.state() is State.LISTENING
+    assert (young.entry().handover, young.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
+
+
 # -- host services
 
 
@@ -641,7 +672,7 @@ def test_a_stop_that_failed(hard: bool) -> None:
         return
     entry = lab.entry()
     assert (entry.handover, entry.services_stopped) == (Handover.GO, False)
-    # and at the target: the addresses at once, the services only when the old owner says that they are stopped, or is dead
+    # and at the target: the addresses at once, the services only when the old owner has stopped them, or is dead
     for dies in (False, True):
         target, giver = asked(Handover.GO, Cause.LEAVING, groups=[group(units=UNITS)])
         giver.stands(
