@@ -76,6 +76,7 @@ def _plots(name: str, rows: Sequence[Row], rest: Sequence[Row], directory: Path)
             [
                 lambda axes: _rest(axes, rest, "cpu_ms_per_s", "CPU, ms/s"),
                 lambda axes: _rest(axes, rest, "bytes_per_s", "wire, bytes/s"),
+                lambda axes: _rest(axes, rest, "pss_alone_kib", "memory, alone, KiB"),
             ],
         )
 

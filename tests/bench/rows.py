@@ -16,6 +16,7 @@ SPREADS = {
     "over_dead_ms": "over_dead",
     "both_ms": "both",
     "nobody_ms": "nobody",
+    "thaw_both_ms": "thaw_both",
     "heal_outage_ms": "heal_outage",
     "heal_both_ms": "heal_both",
     "heal_nobody_ms": "heal_nobody",
@@ -72,11 +73,14 @@ def _figures(trials: Sequence[Trial]) -> Row:
         "dead_ms": first["dead_ms"],
     }
     cut = first["fault"] in CUTS
+    without = {"both_ms", "nobody_ms"} if cut else set()  # each side of a cut is an owner of its own
+    if first["links"] > 1:
+        without.add("over_dead_ms")  # frames go on over the other link; what counts is told, not found out
     for figure, name in SPREADS.items():
-        if not (cut and figure in ("both_ms", "nobody_ms")):  # each side of a cut is an owner of its own
+        if figure not in without:
             row |= spread(f"{name}_", (t.get(figure) for t in good))
     if not cut:
-        row["both_n"] = sum(t["both_ms"] > 0 or t.get("heal_both_ms", 0) > 0 for t in good)
+        row["both_n"] = sum(t["both_ms"] > 0 or t.get("thaw_both_ms", 0) > 0 for t in good)
     if any("heal_lost" in t for t in good):
         row |= spread("heal_lost_", (t.get("heal_lost") for t in good), "")
     row |= spread("floor_", (t["floor_ms"] for t in good))

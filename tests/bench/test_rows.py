@@ -69,6 +69,8 @@ def test_two_links_are_the_row_and_one_link_a_part_of_it() -> None:
     assert (row["links"], row["n"], row["median_ms"]) == (2, 1, 8)
     assert (row["one_link"]["links"], row["one_link"]["median_ms"]) == (1, 300)
     assert row["heal_lost_max"] == 1
+    assert "over_dead_median_ms" not in row
+    assert row["one_link"]["over_dead_median_ms"] == 2.5
     assert "both_median_ms" not in row, "each side of a cut has its owner"
     assert [cells[1] for cells in table.lines(found)] == ["link-cut (2 links)", "link-cut (1 link)"]
 

@@ -79,7 +79,7 @@ def test_a_freeze_and_the_thaw_are_two_windows() -> None:
     found = timeline.measure(course(Fault.FREEZE, changes, watched, heal=2_000))
     assert found["lost"] == 0
     assert (found["both_ms"], found["both_open"]) == (700, True)
-    assert found["heal_both_ms"] == 50
+    assert found["heal_both_ms"] == found["thaw_both_ms"] == 50
     assert found["heal_nobody_ms"] == 100
     assert found["heal_outage_ms"] == pytest.approx(101, abs=0.01)
     assert found["heal_lost"] == 100
@@ -99,3 +99,10 @@ def test_what_happened_before_the_fault_does_not_count() -> None:
     found = timeline.measure(course(Fault.SWITCHOVER, changes, seen(range(0))))
     assert found["took_ms"] == 300
     assert found["both_ms"] == 5
+
+
+def test_a_failback_after_the_thaw_is_no_fault_of_the_thaw() -> None:
+    changes = [at(1_200, "r1", False), at(BACK, "r2", True), at(2_400, "r1", True), at(2_420, "r2", False)]
+    found = timeline.measure(course(Fault.FREEZE, changes, seen(range(0)), heal=2_000))
+    assert (found["both_ms"], found["thaw_both_ms"], found["heal_both_ms"]) == (0, 0, 20)
+    assert found["nobody_ms"] == 100

@@ -114,7 +114,11 @@ def _healing(
     after = [c for c in changes if c.at_ns >= heal_ns]
     end = course.seen.end_ns
     both, nobody, open_ = spans(owners, after, heal_ns, end)
-    return {
+    found: dict[str, float | int | bool | None] = {}
+    if course.fault is Fault.FREEZE:
+        # what a thawed owner does wrong it does at once; a planned failback, whose holders overlap by design, comes later
+        found["thaw_both_ms"] = _ms(spans(owners, after, heal_ns, min(end, heal_ns + round(course.dead_ms * MS)))[0])
+    return found | {
         "heal_outage_ms": _ms(longest_gap(answers, heal_ns, end)),
         "heal_lost": lost(course.seen, heal_ns, end),
         "heal_both_ms": _ms(both),
