@@ -33,7 +33,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
-	$(PYTEST) -q -m "$(LIGHT)"
+	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
 
 .PHONY: heavy
 heavy: setup ## the tests of `make test` that `make check` leaves out
