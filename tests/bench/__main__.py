@@ -60,7 +60,8 @@ def _bench(options: argparse.Namespace, limits: Limits) -> None:
     name = "bench-defaults" if defaults else "bench"
     minutes = options.minutes or (DEFAULTS_MINUTES if defaults else BENCH_MINUTES)
     count, seed = options.lanes or (DEFAULTS_LANES if defaults else LANES), options.seed or int(time.time())
-    todo = plan.jobs(plan.DEFAULTS_N if defaults else plan.BENCH_N | plan.PROMISE_N, limits, seed)
+    counts = plan.DEFAULTS_N if defaults else plan.BENCH_N | plan.PROMISE_N
+    todo = plan.jobs(counts, limits, seed)
     rests: list[Rest] = []
     if options.rest == "yes" or (not options.rest and not limits.faults and not limits.n):
         rests = plan.rests(("default",) if defaults else REST_SETTINGS, limits)
@@ -70,6 +71,8 @@ def _bench(options: argparse.Namespace, limits: Limits) -> None:
     run = _prepare(systems) | {"run": f"make {name}", "lanes": count, "seed": seed}
     trials = sum(job.trials for job in todo)
     say(f"{trials} trials and {len(rests)} pairs at rest, at most {minutes:g} minutes; {run['machine']}")
+    for line in plan.without(counts, limits):
+        say(line)
     store = Store(name, run)
     taker, deadline_s = _Taker(store, trials), begin_s + minutes * 60
     missed: list[Job | Rest] = []

@@ -46,6 +46,20 @@ def draw(name: str, rows: Sequence[Row], rest: Sequence[Row], directory: Path) -
     return [page, *plots]
 
 
+def draw_soak(rows: Sequence[Row], directory: Path) -> list[Path]:
+    """Write soak.md and the plot of memory over time; their paths."""
+    if not rows:
+        return []
+    directory.mkdir(parents=True, exist_ok=True)
+    plot = _figure(
+        directory / "soak.png", "soak: memory of one daemon over time", rows, [lambda axes: _memory(axes, rows)]
+    )
+    page = directory / "soak.md"
+    lines = table.markdown(table.SOAK_HEAD, table.soak_lines(rows))
+    page.write_text(f"# {rows[0]['run']}\n\n{_run(rows[0])}\n\n![soak]({plot.name})\n\n{lines}\n")
+    return [page, plot]
+
+
 def _plots(name: str, rows: Sequence[Row], rest: Sequence[Row], directory: Path) -> Iterator[Path]:
     settings = list(dict.fromkeys(r["setting"] for r in rows))
     for setting in settings:
@@ -148,6 +162,18 @@ def _rest(axes: Axes, rows: Sequence[Row], field: str, label: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
+def _memory(axes: Axes, rows: Sequence[Row]) -> None:
+    for r in rows:
+        minutes = [i * r["every_s"] / 60 for i in range(len(r["pss_alone_kib"]))]
+        label = f"{r['phase']}: {r['system']} {r['setting']} {r['groups']} groups, {r['role']}"
+        axes.plot(minutes, [kib / 1024 for kib in r["pss_alone_kib"]], label=label)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("PSS as if alone, MiB")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6)
+
+
 def _run(row: Row) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-    return f"{row['machine']}. {versions}. {row['date']}, load {row['load']:g}, {row.get('lanes', 1)} at once."
+    return f"{row['machine']}. {versions}. {row['date']}, load {row['load']:g}."

@@ -19,8 +19,11 @@ ROUND = 4
 BENCH_N = {"A": 4, "B": 12, "C": 12}
 DEFAULTS_N = {"default": 5}
 PROMISE_N = {"D3": 20}
-"""The setting at which the promise is counted, ours alone, at these faults."""
+"""The setting at which our promise is counted ..."""
 PROMISE_FAULTS = (Fault.KILL, Fault.FREEZE, Fault.STOP, Fault.SWITCHOVER)
+BESIDE_N = 4
+"""... and how often the others get the same, at kill and freeze."""
+BESIDE_FAULTS = (Fault.KILL, Fault.FREEZE)
 GROUPS = (1, 10, 32)
 
 
@@ -81,7 +84,8 @@ def jobs(counts: Mapping[str, int], limits: Limits, seed: int) -> list[Job]:
             continue
         for system in SYSTEMS:
             if limits.has(system, setting):
-                found += _rounds(system, setting, _faults(system, setting, limits), limits.n or wanted[setting])
+                faults, n = _usual(system, setting, wanted[setting])
+                found += _rounds(system, setting, limits.faults or faults, limits.n or n)
     order = random.Random(seed)
     order.shuffle(found)
     return sorted(found, key=lambda job: job.round)
@@ -98,11 +102,21 @@ def rests(settings: Sequence[str], limits: Limits) -> list[Rest]:
     ]
 
 
-def _faults(system: str, setting: str, limits: Limits) -> list[Fault]:
-    asked = list(limits.faults or Fault)
-    if setting in PROMISE_N and not limits.faults:
-        asked = list(PROMISE_FAULTS) if system == OURS or limits.systems else []
-    return asked
+def without(counts: Mapping[str, int], limits: Limits) -> list[str]:
+    """What is asked for and cannot be had, a line for each system."""
+    found = []
+    for system, made in SYSTEMS.items():
+        gone = [s for s in limits.settings or counts if s not in made.settings]
+        if gone and (not limits.systems or system in limits.systems):
+            found.append(f"{system} has no setting {' '.join(gone)}: those rows are left out")
+    return found
+
+
+def _usual(system: str, setting: str, n: int) -> tuple[Sequence[Fault], int]:
+    """The faults of a setting, and how often."""
+    if setting not in PROMISE_N:
+        return tuple(Fault), n
+    return (PROMISE_FAULTS, n) if system == OURS else (BESIDE_FAULTS, BESIDE_N)
 
 
 def _rounds(system: str, setting: str, faults: Sequence[Fault], n: int) -> list[Job]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cage, cost
+from bench import cage, cost, pages
 from bench.lan import NODES, PREFIX, Lan, lan
 from bench.plan import OURS
 from bench.probe import Prober
@@ -65,7 +65,7 @@ class Pair:
                 "phase": phase,
                 "role": "owner" if node == NODES[0] else "standby",
                 "seconds": round(last_s - first_s),
-                "samples": len(self.samples),
+                "every_s": SAMPLE_S,
                 "pss_first_kib": round(statistics.median(pss[:tenth])),
                 "pss_last_kib": round(statistics.median(pss[-tenth:])),
                 "pss_max_kib": max(pss),
@@ -75,6 +75,7 @@ class Pair:
                 "cpu_ms_per_s": round(cost.used_ns(before[node], after[node]) / 1e6 / (last_s - first_s), 3),
                 "changes": sum(c.node == node for c in self.wires.watcher.changes),
                 "takeovers": sum(c.holds for c in self.wires.watcher.changes),
+                "pss_alone_kib": alone,
                 "alive": self.session.pids(node) != [],
                 "load": round(load, 2),
                 "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -102,16 +103,22 @@ def run(
             continue
         what = ", ".join(f"{name} {setting} {groups} groups" for name, setting, groups in pairs)
         say(f"{phase}, {minutes} minutes: {what}")
-        for row in _phase(phase, pairs, minutes * 60, say):
-            found.append(row | facts)
-            say(_line(row))
-        write(BUILD / "soak.json", found)
+        try:
+            for row in _phase(phase, pairs, minutes * 60, say):
+                found.append(row | facts)
+                say(_line(row))
+        finally:
+            write(BUILD / "soak.json", found)
+    whole = not (rest_minutes or load_minutes or systems)
+    for path in pages.draw_soak(found, pages.DOCS if whole else pages.PARTIAL):
+        say(f"wrote {path}")
     say("build/soak.json")
 
 
 def _phase(
     phase: str, pairs: Sequence[tuple[str, str, int]], seconds: float, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
+    """Rows of all pairs, also when it is interrupted."""
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{PREFIX}-")))
         found = []
@@ -131,9 +138,13 @@ def _phase(
         time.sleep(SAMPLE_S)
         for pair in found:
             pair.wires.watcher.changes.clear()
-        _watch(found, seconds, say)
-        load = os.getloadavg()[0]
-        return [row for pair in found for row in pair.rows(phase, load)]
+        try:
+            _watch(found, seconds, say)
+        finally:
+            load = os.getloadavg()[0]
+            for pair in found:
+                if len(pair.samples) > 1:
+                    yield from pair.rows(phase, load)
 
 
 def _watch(pairs: Sequence[Pair], seconds: float, say: Callable[[str], None]) -> None:
@@ -153,7 +164,7 @@ def _watch(pairs: Sequence[Pair], seconds: float, say: Callable[[str], None]) ->
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", BUSY], preexec_fn=cage.die_with_parent)
+    process = subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True, preexec_fn=cage.die_with_parent)
     try:
         yield
     finally:

@@ -21,6 +21,26 @@ HEAD = (
     "heal: lost",
 )
 REST_HEAD = ("set", "groups", "system", "role", "PSS MiB", "alone MiB", "CPU ms/s", "bytes/s", "frames/s")
+SOAK_HEAD = ("phase", "set", "groups", "system", "role", "minutes", "PSS MiB", "alone MiB", "CPU ms/s", "takeovers")
+
+
+def soak_lines(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+    """The same of a soak."""
+    return [
+        (
+            r["phase"],
+            r["setting"],
+            str(r["groups"]),
+            r["system"],
+            r["role"],
+            f"{r['seconds'] / 60:.1f}",
+            " -> ".join(f"{r[f'pss_{when}_kib'] / 1024:.1f}" for when in ("first", "last")),
+            " -> ".join(f"{r[f'pss_alone_{when}_kib'] / 1024:.1f}" for when in ("first", "last")),
+            f"{r['cpu_ms_per_s']:.2f}",
+            str(r["takeovers"]),
+        )
+        for r in rows
+    ]
 
 
 def everything(rows: Sequence[Row], rest: Sequence[Row]) -> str:

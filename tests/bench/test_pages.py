@@ -46,5 +46,13 @@ def test_a_page_and_its_plots(tmp_path: Path) -> None:
     assert "| A | 10 | ucarp | owner | 0.1 | 0.2 | 0.50 | 70 | 1.0 |" in text
 
 
+def test_a_soak(tmp_path: Path) -> None:
+    row = REST | RUN | {"phase": "rest", "seconds": 90, "every_s": 10.0, "pss_alone_kib": [2048, 2048], "takeovers": 0}
+    row |= {f"pss_{what}_kib": 1024 for what in ("first", "last", "alone_first", "alone_last")}
+    page, plot = pages.draw_soak([row], tmp_path)
+    assert "| rest | A | 10 | ucarp | owner | 1.5 | 1.0 -> 1.0 | 1.0 -> 1.0 | 0.50 | 0 |" in page.read_text()
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:
     assert pages.draw("bench", [], [], tmp_path) == []

@@ -115,8 +115,10 @@ def test_the_whole_plan() -> None:
         for setting, n in plan.BENCH_N.items():
             for fault in Fault:
                 assert found[system, setting, fault, 1] == (n if setting in made.settings else 0)
-    assert {key for key in found if key[1] == "D3"} == {("vyoscluster", "D3", f, 1) for f in plan.PROMISE_FAULTS}
-    assert found["vyoscluster", "D3", "kill", 1] == 20
+    promise = {key: n for key, n in found.items() if key[1] == "D3"}
+    assert promise == {("vyoscluster", "D3", fault, 1): 20 for fault in plan.PROMISE_FAULTS} | {
+        (system, "D3", fault, 1): 4 for system in ("heartbeat", "keepalived-v3") for fault in ("kill", "freeze")
+    }
     assert found["vyoscluster", "B", "link-cut", 2] == 12
     assert found["ucarp", "A", "link-cut", 2] == 0
 
@@ -126,6 +128,12 @@ def test_a_limited_plan() -> None:
     assert counted(limits) == {(system, "B", "power-off", 1): 3 for system in limits.systems}
     assert counted(Limits(("heartbeat",), ("D3",), (Fault.KILL,), 2)) == {("heartbeat", "D3", "kill", 1): 2}
     assert counted(Limits(settings=("A",)), dict(plan.DEFAULTS_N))["ucarp", "A", "stop", 1] == 5
+
+
+def test_what_a_system_cannot_is_told() -> None:
+    asked = Limits(("ucarp", "heartbeat"), ("A", "C"))
+    assert plan.without(plan.BENCH_N, asked) == ["ucarp has no setting C: those rows are left out"]
+    assert len(plan.without(plan.BENCH_N, Limits())) == 2
 
 
 def test_rounds_let_systems_take_turns() -> None:

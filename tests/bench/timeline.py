@@ -116,7 +116,7 @@ def _healing(
     both, nobody, open_ = spans(owners, after, heal_ns, end)
     found: dict[str, float | int | bool | None] = {}
     if course.fault is Fault.FREEZE:
-        # what a thawed owner does wrong it does at once; a planned failback, whose holders overlap by design, comes later
+        # what a thawed owner does wrong it does at once; a failback, whose holders overlap by design, comes later
         found["thaw_both_ms"] = _ms(spans(owners, after, heal_ns, min(end, heal_ns + round(course.dead_ms * MS)))[0])
     return found | {
         "heal_outage_ms": _ms(longest_gap(answers, heal_ns, end)),

@@ -25,7 +25,7 @@ class KeepalivedV3(System):
     """VRRP version 3: advertisements down to 10 ms, no authentication."""
 
     name = "keepalived-v3"
-    settings: ClassVar[tuple[str, ...]] = ("A", "B", "C", "default")
+    settings: ClassVar[tuple[str, ...]] = ("A", "B", "C", "D3", "default")
     packages = ("keepalived",)
     second_link = True
     rest_partition_ms = 5_500
