@@ -250,6 +250,14 @@ class TestMotives:
         others["b"].say()
         assert (bench.state, bench.entry().target) == (State.ASKING, others["b"].id)
 
+    def test_and_so_does_maintenance(self) -> None:
+        bench, others = owner()
+        groups = (dataclasses.replace(bench.config.groups[0], maintenance=frozenset("a")),)
+        bench.step(Configured(dataclasses.replace(bench.config, groups=groups, generation=2)))
+        assert bench.state is State.OWNER
+        keep_saying(others, 1_000)
+        assert (bench.state, bench.entry().cause) == (State.ASKING, Cause.MAINTENANCE)
+
     def test_but_not_for_ever(self) -> None:
         bench, others = owner()
         bench.step(Configured(dataclasses.replace(bench.config, standby=True, generation=2)))
@@ -436,12 +444,11 @@ class TestTarget:
         assert bench.entry().handover is answer
 
     def test_one_that_still_listens_refuses(self) -> None:
-        bench = Bench()
-        bench.answers_holds = False
+        bench = Bench(answers_holds=False)
         b = Puppet(bench, "b", state=State.ASKING, handover=Handover.ASK, epoch=4, cause=Cause.FAILBACK)
         b.say(target=me(bench))
-        bench.run(20)
-        assert bench.state is State.STANDBY or bench.entry().handover is Handover.REFUSE
+        assert bench.state is State.LISTENING
+        assert (bench.entry().handover, bench.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
 
     def test_force_active_asks_the_owner_and_is_over_in_time(self) -> None:
         bench, others = self.target()

@@ -10,7 +10,7 @@ from core.bench import Bench, Puppet, all_heard, decided, keep_saying, names
 from sim.build import KEY, VIP, config, group
 from vyos_agent.core import wire
 from vyos_agent.core.effects import Announce, Hold, Serve
-from vyos_agent.core.events import Configured, Forced, Frame, LinkChanged, Monitored, Served, Stopping, Woke
+from vyos_agent.core.events import Configured, Forced, Frame, Held, LinkChanged, Monitored, Served, Stopping, Woke
 from vyos_agent.core.model import Drop, Force, Group, Keyring, MemberId, Reason, Serving, State, Vip, wire_id
 from vyos_agent.core.report import CandidateReport
 
@@ -222,6 +222,13 @@ class TestLateness:
         others["b"].say(state=State.OWNER, epoch=2)
         assert bench.state is State.STANDBY
 
+    def test_what_the_kernel_refused_before_is_no_news_to_one_that_holds_back(self) -> None:
+        bench, _ = owner("ab")
+        bench.now += 1_500
+        bench.step(Woke())
+        bench.step(Held(frozenset(), {VIP: "no room"}))
+        assert bench.state is State.SUSPENDED
+
     def test_a_weaker_one_does_not(self) -> None:
         bench, others = owner("ab")
         bench.now += 1_500
@@ -255,6 +262,16 @@ class TestLateness:
         assert bench.state is State.LISTENING
         bench.run(1)
         assert bench.state is State.OWNER
+
+    def test_and_takes_nothing_before_it_may_judge(self) -> None:
+        bench, others = standby("ab")
+        bench.now += 4_000
+        bench.step(Woke())
+        others["a"].say(state=State.ASKING, handover=wire.Handover.ASK, target=MemberId(wire_id("b")))
+        assert bench.state is State.STANDBY
+        assert (bench.entry().handover, bench.entry().ready) == (wire.Handover.REFUSE, False)
+        keep_saying(others, D_MS)
+        assert bench.entry().handover is wire.Handover.READY
 
     def test_two_that_ask_for_answers_do_not_go_on_answering_each_other(self) -> None:
         bench, others = standby("ab")

@@ -8,7 +8,7 @@ from core.bench import LIFE, Bench, Puppet, all_heard, decided, keep_saying, nam
 from sim.build import VIP, config, group
 from vyos_agent.core import wire
 from vyos_agent.core.effects import Hold, Serve, Stopped
-from vyos_agent.core.events import Hinted, Stopping, Woke
+from vyos_agent.core.events import Hinted, Stopping
 from vyos_agent.core.model import Drop, Ending, MemberId, Reason, State, Vip, wire_id
 
 UNITS = ("ssh.service",)
@@ -80,10 +80,7 @@ class TestAdoption:
         assert bench.kernel == {}
 
     def test_standby_is_said_only_after_the_sweep(self) -> None:
-        bench = Bench()
-        bench.answers_holds = False
-        bench.node = type(bench.node)(bench.config, incarnation=LIFE, epochs={}, now=bench.now)
-        bench.step(Woke())
+        bench = Bench(answers_holds=False)
         all_heard(bench, "b", "c")
         assert bench.state is State.LISTENING
         assert decided(bench.effects) == []
