@@ -307,6 +307,21 @@ async def test_the_host_runs_it(
 
 
 @pytest.mark.netns
+async def test_the_host_takes_every_word_as_it_is(desk: Desk, host: Host) -> None:
+    """A ruleset of nftables is one such word."""
+    path = desk.write(Event.ACQUIRE)
+    services = HostServices(address=host.address)
+    services.connection()
+    await until(lambda: services.connection()._bus is not None)
+    words = ["table netdev x { set a { type ipv4_addr; }; }", "$HOME ${PATH} %n %% \\x41 'a' \"b\"", "", "a\nb"]
+    assert await services.run([str(path), *words], {"VYOS_A": "$HOME %n ; 'x' \"y\""}, 5) == ""
+    ((argv, environment),) = desk.calls()
+    assert argv == words
+    assert environment["VYOS_A"] == "$HOME %n ; 'x' \"y\""
+    await services.close()
+
+
+@pytest.mark.netns
 async def test_a_host_that_cannot_be_asked(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     desk.write(Event.ACQUIRE)
     services = HostServices(address=f"unix:path={tmp_path}/nothing")

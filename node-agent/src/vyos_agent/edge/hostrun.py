@@ -61,7 +61,7 @@ def _properties(argv: list[str], environment: dict[str, str], limit_s: float) ->
     return {
         "Description": Variant("s", f"Hook of the heartbeat daemon: {' '.join(argv)}"),
         "Type": Variant("s", "oneshot"),
-        "ExecStart": Variant("a(sasb)", [[argv[0], argv, False]]),
+        "ExecStartEx": Variant("a(sasas)", [[argv[0], argv, ["no-env-expand"]]]),
         "Environment": Variant("as", [f"{name}={value}" for name, value in environment.items()]),
         "TimeoutStartUSec": Variant("t", int(limit_s * USEC)),
         "TimeoutStopUSec": Variant("t", int(KILL_S * USEC)),
