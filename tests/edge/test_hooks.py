@@ -221,6 +221,19 @@ async def test_they_wait_for_no_hook_longer_than_it_may_run(
     assert time.monotonic() - at < 0.6
 
 
+async def test_nor_for_one_that_waits_behind_another(desk: Desk, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEFORE_S", 0.2)
+    desk.write(Event.RELEASE, "#!/bin/sh\nsleep 1\n")
+    desk.write(Event.BEFORE_ACQUIRE)
+    cluster = Cluster(hooks)
+    cluster.decided(State.OWNER, State.YIELDING)
+    at = time.monotonic()
+    cluster.decided(State.STANDBY, State.OWNER)
+    await until(lambda: cluster.live)
+    assert time.monotonic() - at < 0.6
+    assert cluster.again == 1
+
+
 async def test_a_group_that_is_lost_again_waits_for_nothing(desk: Desk, hooks: Hooks) -> None:
     desk.write(Event.BEFORE_ACQUIRE, "#!/bin/sh\nsleep 0.2\n")
     desk.write(Event.RELEASE)
