@@ -12,7 +12,6 @@ import typing
 from collections.abc import Callable
 
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.lease import FRAMES_REMEMBERED
 from vyos_agent.core.model import OWNING, Reason, State, Vip
 
 if typing.TYPE_CHECKING:
@@ -20,6 +19,9 @@ if typing.TYPE_CHECKING:
     from sim.world import World
 
 SPANS_MAX = 4_000
+FRAMES_REMEMBERED = 3
+"""An owner's lifetimes go by the smallest dead interval in its last three frames (protocol section 1)."""
+GIVINGS_MAX = 8
 FAILURES = frozenset({Reason.ADD_FAILED, Reason.SERVICE_FAILED})
 
 
@@ -57,7 +59,10 @@ class History:
         self.spans: dict[Vip, collections.deque[tuple[int, frozenset[str]]]] = {}
         self.crowded: set[Vip] = set()
         """Addresses with more than one holder now."""
-        self.giving: dict[str, Giving] = {}
+        self.givings: dict[str, collections.deque[Giving]] = collections.defaultdict(
+            lambda: collections.deque(maxlen=GIVINGS_MAX)
+        )
+        """By group: the last times that it was given away."""
         self.downs: dict[str, Down] = {}
         self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
         """By host and group: when it could not bring the group up."""
@@ -106,7 +111,7 @@ class History:
         self.moved_ms[d.group] = now
         self.transitions[d.before, d.after, d.reason] += 1
         if d.after is State.GIVING:
-            self.giving[d.group] = Giving(host.name, d.peer, now)
+            self.givings[d.group].append(Giving(host.name, d.peer, now))
         if d.reason in FAILURES:
             times = self.failed_ms[host.name, d.group]
             times.append(now)
@@ -125,6 +130,18 @@ class History:
     def claimants(self, group: str) -> list[str]:
         """Hosts whose state is a claim."""
         return [h for h, state in self.states.get(group, {}).items() if state in OWNING]
+
+    def handed(self, group: str | None, x: str, y: str) -> Giving | None:
+        """When one of the two gave the group to the other last."""
+        return next((g for g in reversed(self.givings[group or ""]) if {g.giver, g.target} == {x, y}), None)
+
+    def failures(self, group: str) -> list[int]:
+        """When some member could not bring it up."""
+        return [t for (_, name), times in self.failed_ms.items() if name == group for t in times]
+
+    def moving(self, group: str, within_ms: int) -> bool:
+        """Whether it was given away so lately that two may claim it."""
+        return any(self._world.now - g.at_ms <= within_ms for g in self.givings[group])
 
     def since_ms(self, vip: Vip) -> int:
         """When the holders of an address changed last."""

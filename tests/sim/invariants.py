@@ -82,8 +82,7 @@ class Invariants:
         world = self._world
         since = self._since(f"claim {name}", x, y)
         limits = bounds.of(world)
-        handing = world.history.giving.get(name)
-        if handing is not None and {handing.giver, handing.target} == {x, y}:
+        if world.history.handed(name, x, y) is not None:
             limit_ms = limits.handover_ms + 2 * bounds.RESEND_MS
         else:
             limit_ms = limits.exchange_ms
@@ -118,7 +117,7 @@ class Invariants:
             name = world.group_of(vip)
             if name is None or not self._quiet(name, bounds.of(world).settled_ms):
                 continue
-            if [new] != world.history.claimants(name):
+            if new not in world.history.claimants(name):
                 self._fail(
                     "clients follow the winner",
                     "a client's ARP cache (last announcement wins, both answer probes) names the winner after a heal "
@@ -134,8 +133,7 @@ class Invariants:
         for name, group in world.groups.items():
             rightful = expected.rightful(world, group)
             owners = world.history.claimants(name)
-            handing = world.history.giving.get(name)
-            moving = handing is not None and world.now - handing.at_ms <= bounds.of(world).validity_ms
+            moving = world.history.moving(name, bounds.of(world).validity_ms)
             if not self._quiet(name, bounds.of(world).settled_ms):
                 continue
             if rightful is not None and len(owners) != 1 and not (moving and len(owners) == 2):
@@ -157,14 +155,14 @@ class Invariants:
             rightful = expected.rightful(world, group)
             if rightful is None or world.now - world.peace.harmed_ms.get(name, 0) < placed_ms:
                 continue
-            (owner,) = world.history.claimants(name) or [None]
+            owner = next(iter(world.history.claimants(name)), "nobody")
             if owner not in rightful:
                 self._fail(
                     "the rightful owner",
                     "one owner per group within the stated bound, and it is the one that the rules name",
                     f"{name} is owned by {owner}, and should be by one of {sorted(rightful)}",
                 )
-            self._in_place(name, str(owner))
+            self._in_place(name, owner)
 
     def _in_place(self, name: str, owner: str) -> None:
         world, group = self._world, self._world.groups[name]
@@ -176,7 +174,9 @@ class Invariants:
                 if client.cache.get(vip, owner) != owner:
                     self._fail("clients agree", quote, f"{client.name} has {client.cache[vip]} for {vip.address}")
         if group.units and world.serving(name) != {owner}:
-            self._fail("services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}")
+            self._fail(
+                "services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}"
+            )
         for host in world.hosts.values():
             assert host.node is not None
             for report in host.node.report().groups:
@@ -187,7 +187,8 @@ class Invariants:
 
     def decided(self, host: Host, d: Decided) -> None:
         """A change of state, before it is in the history."""
-        if OWNING & {d.before, d.after} and self._quiet(d.group, bounds.of(self._world).placed_ms):
+        moves = d.before is not d.after and OWNING & {d.before, d.after}
+        if moves and self._quiet(d.group, bounds.of(self._world).placed_ms):
             self._fail(
                 "nothing moves",
                 "nothing moves on a tie, on a quiet cluster, on an API outage, on a configuration that changed other "
@@ -203,7 +204,9 @@ class Invariants:
         if peer is None or not peer.runs:
             return
         window_ms = 2 * bounds.of(world).settled_ms
-        steady = min(world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name))
+        steady = min(
+            world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name)
+        )
         if steady > window_ms and world.now - world.peace.whole_ms > window_ms:
             self._fail(
                 "no false death",
@@ -258,13 +261,18 @@ class Invariants:
         node = host.node
         assert node is not None
         if node.deadline <= at_ms:
-            self._fail("deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}")
+            self._fail(
+                "deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}"
+            )
         self._tables.look(node)
 
     # -- small answers
 
     def _quiet(self, group: str, bound_ms: int) -> bool:
-        return self._world.now - self._world.peace.quiet_since(group) > bound_ms + self._delayed_ms()
+        world = self._world
+        if any(world.now - t < 2 * expected.BACKOFF_MAX_MS for t in world.history.failures(group)):
+            return False  # a member that stood back may come back into its own
+        return world.now - world.peace.quiet_since(group) > bound_ms + self._delayed_ms()
 
     def _delayed_ms(self) -> int:
         """A recorder delays a decision by no more than one dead interval in all."""
