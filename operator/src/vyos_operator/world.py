@@ -42,6 +42,8 @@ class World:
     """What the agents may hold for this cluster by the ConfigMaps that exist or are being written."""
     rivals: tuple[Claim, ...]
     """What the other clusters claim, as far as it meets this one's addresses."""
+    addresses: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """The InternalIPs of each Node."""
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The owner before the present one, of the groups that were seen to move."""
 
