@@ -111,10 +111,9 @@ def test_not_before_the_api_server_took_it(field: str) -> None:
 
 def test_not_built() -> None:
     assert notbuilt.not_built(cluster().spec) == [
-        "spec.fence: fencing by Nftables comes with a later release; set it to None or remove it",
         "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
     ]
 
 
 def test_built() -> None:
-    assert notbuilt.not_built(cluster(**{"spec.fence": None, "spec.onCordon": None}).spec) == []
+    assert notbuilt.not_built(cluster(**{"spec.onCordon": None}).spec) == []

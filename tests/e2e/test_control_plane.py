@@ -106,10 +106,10 @@ def test_what_is_not_built_yet_is_refused_and_what_ran_goes_on(product: Product,
     with product.cluster(pair("later", VIP)) as name:
         holders.watch(VIP)
         changed = pair("later", VIP)
-        changed["spec"]["fence"] = "Nftables"  # type: ignore[index]
+        changed["spec"]["onCordon"] = "Standby"  # type: ignore[index]
         product.apply(changed)
         condition = product.wait_condition(name, "Accepted", "False")
-        assert "spec.fence" in condition["message"]
+        assert "spec.onCordon" in condition["message"]
         assert "generation 1" in product.wait_condition(name, "Programmed", "False")["message"]
         time.sleep(1)
         assert holders.history(VIP) == ["0 ms: node1"]

@@ -105,6 +105,9 @@ class Router:
     def ip(self, *args: str) -> str:
         return netns.ip(*args, netns=self.place)
 
+    def exec(self, *command: str) -> str:
+        return netns.run("ip", "netns", "exec", self.place, *command)
+
     def ask(self, op: str, **fields: Any) -> dict[str, Any] | None:
         try:
             return control.request(self.socket, op, fields)
@@ -172,6 +175,10 @@ class Lan:
     def bridge(self, *args: str) -> str:
         """`ip` where the bridge is."""
         return netns.ip(*args, netns=self._place)
+
+    def inside(self, *command: str) -> list[str]:
+        """A command line where the bridge is."""
+        return ["ip", "netns", "exec", self._place, *command]
 
     def bridge_port(self, name: str, *args: str) -> None:
         """Set something about a router's port."""

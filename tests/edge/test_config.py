@@ -64,7 +64,7 @@ GROUPS = {
 FIELDS = {
     "nodes.r2[1]: 'x' is no IP address": {"unicast": True, "nodes": {"r2": ("192.0.2.2", "x")}},
     "nodes.r2[0]: fe80::1 is no address that": {"unicast": True, "nodes": {"r2": ("fe80::1",)}},
-    "fence: 'Nftables' comes with": {"fence": "Nftables"},
+    "fence: 'Iptables' is neither None nor Nftables": {"fence": "Iptables"},
     "uid: must have 1 to 64": {"uid": "x" * 65},
     "generation: must be at most": {"generation": 2**64},
     "deadMs: must be at most 60000": {"dead_ms": 60_001},

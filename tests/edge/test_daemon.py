@@ -139,8 +139,8 @@ async def test_other_sockets_without_another_life(desk: Desk) -> None:
 async def test_a_refused_item_leaves_its_cluster_as_it_runs(desk: Desk) -> None:
     await desk.configure(first(), second())
     await desk.owns("edge", "second")
-    bad = values.order(values.config("r1", generation=2, fence="Nftables"))
-    message = "fence: 'Nftables' comes with a later release; remove it"
+    bad = values.order(values.config("r1", generation=2, fence="Iptables"))
+    message = "fence: 'Iptables' is neither None nor Nftables"
     assert await desk.configure(bad, second()) == [f"edge@2: {message}"]
     assert "192.168.0.123/32" in shown()
     report = await desk.report()

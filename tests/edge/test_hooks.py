@@ -221,6 +221,19 @@ async def test_they_wait_for_no_hook_longer_than_it_may_run(
     assert time.monotonic() - at < 0.6
 
 
+async def test_nor_for_one_that_waits_behind_another(desk: Desk, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEFORE_S", 0.2)
+    desk.write(Event.RELEASE, "#!/bin/sh\nsleep 1\n")
+    desk.write(Event.BEFORE_ACQUIRE)
+    cluster = Cluster(hooks)
+    cluster.decided(State.OWNER, State.YIELDING)
+    at = time.monotonic()
+    cluster.decided(State.STANDBY, State.OWNER)
+    await until(lambda: cluster.live)
+    assert time.monotonic() - at < 0.6
+    assert cluster.again == 1
+
+
 async def test_a_group_that_is_lost_again_waits_for_nothing(desk: Desk, hooks: Hooks) -> None:
     desk.write(Event.BEFORE_ACQUIRE, "#!/bin/sh\nsleep 0.2\n")
     desk.write(Event.RELEASE)
@@ -304,6 +317,21 @@ async def test_the_host_runs_it(
     assert "killed: it did not end in 0.5 s" in caplog.text
     assert time.monotonic() - at < 3
     assert host.ctl("list-units", "--all", "--plain", "--no-legend", "vyos-cluster-hook-*") == "", "nothing is left"
+
+
+@pytest.mark.netns
+async def test_the_host_takes_every_word_as_it_is(desk: Desk, host: Host) -> None:
+    """A ruleset of nftables is one such word."""
+    path = desk.write(Event.ACQUIRE)
+    services = HostServices(address=host.address)
+    services.connection()
+    await until(lambda: services.connection()._bus is not None)
+    words = ["table netdev x { set a { type ipv4_addr; }; }", "$HOME ${PATH} %n %% \\x41 'a' \"b\"", "", "a\nb"]
+    assert await services.run([str(path), *words], {"VYOS_A": "$HOME %n ; 'x' \"y\""}, 5) == ""
+    ((argv, environment),) = desk.calls()
+    assert argv == words
+    assert environment["VYOS_A"] == "$HOME %n ; 'x' \"y\""
+    await services.close()
 
 
 @pytest.mark.netns

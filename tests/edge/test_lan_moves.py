@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from edge.hosts import Host
 from edge.lan import Lan, lan
 from edge.test_lan import SERVICES, VIP, D, K
 from edge.waiting import wait
+from vyos_agent.edge import fence
 from vyos_api.nodeconfig import NodeConfig
 
 pytestmark = pytest.mark.netns
@@ -219,3 +222,83 @@ def test_a_service_that_left_the_configuration_is_stopped(serving: Lan, machines
         router.configure(values.order(config(router.name, generation=2)))
     wait(lambda: running(machines) == set(), "it to be stopped")
     assert serving.watcher.holders(VIP) == {"r1"}
+
+
+# -- the exact fence, at intervals that no address lifetime can follow
+
+
+FENCED = """
+apiVersion: cluster.vyos.io/v1alpha1
+kind: VyosCluster
+metadata: {name: edge}
+spec:
+  interfaces: [eth0]
+  keepaliveInterval: 100ms
+  deadInterval: 300ms
+  monitorDeadInterval: 300ms
+  initDeadInterval: 4s
+  fence: Nftables
+  preSharedSecret: {value: S3cr#t}
+  groups:
+    - name: cluster
+      primary: r1
+      secondaries: [r2]
+      services: [192.168.0.123/24/eth0]
+"""
+
+
+@pytest.mark.skipif(not Path(fence.NFT).exists(), reason="there is no nft")
+def test_a_frozen_owner_answers_no_longer_than_its_fence(routers: Lan, tmp_path: Path) -> None:
+    """Its kernel holds the address for a second and more; what it would answer meanwhile is dropped."""
+    file = tmp_path / "edge.yaml"
+    file.write_text(FENCED)
+    for router in routers.routers.values():
+        router.start("--config", str(file))
+    routers.held_by("r1")
+    for router in routers.routers.values():
+        wait(lambda r=router: "fence is up" in r.log, "the fence")  # type: ignore[misc]
+    mac = routers["r1"].exec("cat", "/sys/class/net/eth0/address").strip()
+    routers.bridge("neigh", "replace", VIP, "lladdr", mac, "dev", "br0", "nud", "permanent")
+    answers = Pings(routers, VIP)
+    time.sleep(0.5)
+    routers["r1"].send(signal.SIGSTOP)
+    at = time.monotonic()
+    wait(lambda: "r2" in routers.watcher.holders(VIP), "the standby to take over", 2)
+    taken_s = time.monotonic() - at
+    last_s = answers.last() - at
+    assert routers.watcher.holders(VIP) == {"r1", "r2"}, "both kernels hold it: without the fence both would answer"
+    assert taken_s < 0.6
+    assert 0.05 < last_s < 0.3, f"r1 answered for {last_s:.3f} s, r2 held it after {taken_s:.3f} s"
+    assert last_s < taken_s
+    wait(lambda: routers.watcher.holders(VIP) == {"r2"}, "the kernel to remove it at r1", 4)
+    routers["r1"].send(signal.SIGCONT)
+    assert routers["r1"].end() == 0
+    assert routers["r2"].end() == 0
+    for router in routers.routers.values():
+        assert "vyos-cluster" not in router.exec(fence.NFT, "list", "tables")
+
+
+class Pings:
+    """Pings every 5 ms, and when the last one was answered."""
+
+    def __init__(self, found: Lan, address: str) -> None:
+        self._process = subprocess.Popen(
+            found.inside("ping", "-n", "-i0.005", "-W1", address), stdout=subprocess.PIPE, text=True
+        )
+        self._last = 0.0
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if "bytes from" in line:
+                self._last = time.monotonic()
+
+    def last(self) -> float:
+        self._process.terminate()
+        self._thread.join()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return self._last

@@ -57,10 +57,9 @@ REF = "spec.preSharedSecret.secretKeyRef"
             id="one address in two groups",
         ),
         pytest.param(
-            world(cluster(fence="Nftables", onCordon="Standby")),
+            world(cluster(onCordon="Standby")),
             "False",
             "NotBuilt",
-            "spec.fence: fencing by Nftables comes with a later release; set it to None or remove it; "
             "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
             id="not built yet",
         ),
@@ -190,7 +189,7 @@ def working(**more: Any) -> World:
 
 def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
     before = carried_out(working())
-    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), fence="Nftables")))
+    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), onCordon="Standby")))
     assert conditions(done) == {
         "Accepted": ("False", "NotBuilt"),
         "Programmed": ("False", "NotAccepted"),

@@ -16,7 +16,5 @@ def not_built(spec: Spec) -> list[str]:
 
 
 def _found(spec: Spec) -> Iterator[tuple[str, str, str]]:
-    if spec.fence != "None":
-        yield "spec.fence", f"fencing by {spec.fence} comes", "set it to None or remove it"
     if spec.on_cordon != "Ignore":
         yield "spec.onCordon", f"{spec.on_cordon} on a cordon comes", "set it to Ignore or remove it"

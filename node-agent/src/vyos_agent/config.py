@@ -28,7 +28,7 @@ UID_TEXT = 64
 """Kubernetes' UIDs have 36 characters; the name of an abstract unix socket, of which the UID is a part, at most 107."""
 INTERFACE = re.compile(rf"[!-.0-9;-~]{{1,{limits.INTERFACE_NAME}}}")
 """Printable ASCII but '/' and ':', which Linux refuses in names (dev_valid_name in net/core/dev.c)."""
-LATER = "comes with a later release; remove it"
+NO_FENCE, NFTABLES = "None", "Nftables"
 UNFOUND = ":unfound"
 """The interface of an address for which none is named, until one is found (`edge.finding`)."""
 UNICAST = ":unicast"
@@ -46,7 +46,6 @@ class Endpoint:
 
 def resolve(config: NodeConfig, keys: KeySet) -> Config:
     """The core's configuration. Raises ConfigError."""
-    _not_built(config)
     _numbers(config)
     _names("node", "member", config.members)
     _names("groups", "group", (g.name for g in config.groups))
@@ -60,6 +59,8 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
     if len(set(config.interfaces)) != len(config.interfaces):
         raise ConfigError("interfaces: one is named twice")
     endpoint(config)
+    if config.fence not in (NO_FENCE, NFTABLES):
+        raise ConfigError(f"fence: {config.fence!r} is neither {NO_FENCE} nor {NFTABLES}")
     for name, addresses in config.nodes.items():
         for j, text in enumerate(addresses):
             _node_address(f"nodes.{name}[{j}]", text)
@@ -108,11 +109,6 @@ def cluster_id(uid: str) -> bytes:
         return uuid.UUID(uid).bytes
     except ValueError:
         return hashlib.sha256(uid.encode()).digest()[:16]
-
-
-def _not_built(config: NodeConfig) -> None:
-    if config.fence != "None":
-        raise ConfigError(f"fence: {config.fence!r} {LATER}")
 
 
 def _numbers(config: NodeConfig) -> None:

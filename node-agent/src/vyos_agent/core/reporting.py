@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from vyos_agent.core import election, handover
 from vyos_agent.core.election import Candidate
 from vyos_agent.core.group import GroupMachine
-from vyos_agent.core.model import Config, MemberId, State, Vip, wire_id
+from vyos_agent.core.model import OWNING, Config, MemberId, State, Vip, wire_id
 from vyos_agent.core.peer import Peer
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import CandidateReport, GroupReport, HandoverReport, PeerReport
@@ -57,7 +57,7 @@ def _handover(machine: GroupMachine, turn: Turn) -> HandoverReport | None:
     if taken is not None and machine.reason is not None:
         return HandoverReport(machine.me, machine.reason, given=True)
     asker = handover.asker(turn)
-    if asker is None:
+    if asker is None or machine.state in OWNING:
         return None
     return HandoverReport(machine.me, handover.taker_reason(asker.entry.cause), given=False)
 
@@ -71,8 +71,8 @@ def _candidates(machine: GroupMachine, turn: Turn) -> tuple[CandidateReport, ...
         rows[standing.candidate] = (entry.state, entry.candidate, handover.is_ready(standing, turn))
     known = {c.member: c for c in rows}
     members = [(name, MemberId(wire_id(name)), rank) for rank, name in enumerate(machine.group.members)]
-    order = [c for c in rows if c.member in machine.group.member_ids]
-    order.sort(key=lambda c: (not rows[c][1], election.turn(order, c), c.rank))
+    ranked = [c for c in rows if c.member in machine.group.member_ids]
+    order = sorted(ranked, key=lambda c: (not rows[c][1], election.turn(ranked, c), c.rank))
     names = {member: name for name, member, _ in members}
     found = [_row(names[c.member], c, rows[c], mine) for c in order]
     unknown = [CandidateReport(n, None, rank, False, False, None) for n, m, rank in members if m not in known]

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vyos_agent.config import UNFOUND
+from vyos_agent.config import NFTABLES, UNFOUND
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import (
     Configured,
@@ -34,8 +34,9 @@ from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
+from vyos_agent.edge.fence import Fence
 from vyos_agent.edge.heartbeats import Heartbeats
-from vyos_agent.edge.hooks import Hooks
+from vyos_agent.edge.hooks import Executor, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
@@ -68,6 +69,8 @@ class Tools:
     unicast: Unicast
     prober: Prober
     hooks: Hooks
+    executor: Executor
+    """What runs the host's programs."""
 
 
 class Cluster:
@@ -103,6 +106,7 @@ class Cluster:
             on_conflict=self._conflict,
         )
         self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
+        self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
         self._newest_hold: tuple[Mapping[Vip, int], int] = ({}, 0)
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
@@ -119,6 +123,7 @@ class Cluster:
         node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
+        self._configure_fence()
         self._runner = Runner(node, self)
         self._heartbeats.listen()
         self._runner.turn(*self._carriers.events(item))
@@ -135,6 +140,7 @@ class Cluster:
         self._failed = {}
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
+        self._configure_fence()
         self._turn(*self._carriers.events(item), Configured(item.core))
         self._watch_monitors()
         self._heartbeats.settle()
@@ -162,6 +168,7 @@ class Cluster:
         self._carriers.close()
         await self._heartbeats.close()
         await self._services.close()
+        await self._fence.close()
         self._lock.close()
 
     # -- what others ask and tell
@@ -181,6 +188,7 @@ class Cluster:
         mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]
         return Facts(
             failed=[vip.text for vip in self._failed],
+            fence=self._fence.problem,
             answers=self._ownership.answers,
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
@@ -192,6 +200,7 @@ class Cluster:
         self._heartbeats.link_changed(name, link)
         self._turn(LinkChanged(name, link is not None and link.up))
         self._carriers.look()
+        self._configure_fence()
 
     def force(self, command: Force, group: str | None) -> list[str]:
         """Pass a person's wish on, for one group or for all that this node is a member of; which those are."""
@@ -214,6 +223,9 @@ class Cluster:
 
     def _served(self, served: Served) -> None:
         self._turn(served)
+
+    def _configure_fence(self) -> None:
+        self._fence.configure(self.item.core, wanted=self.item.config.fence == NFTABLES)
 
     def _hold_again(self) -> None:
         if self._runner is not None and not self._runner.over:
@@ -253,7 +265,9 @@ class Cluster:
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
         self._newest_hold = (lifetimes_ms, at_ms)
-        self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
+        ready = self._moves.ready(lifetimes_ms)
+        self._fence.renew(vip for vip, life_ms in ready.items() if life_ms)
+        self._tools.keeper.hold(self._slot, ready, at_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Have these host services run."""

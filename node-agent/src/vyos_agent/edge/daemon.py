@@ -84,7 +84,7 @@ class Daemon:
         self._links = Links(on_link=self._link, on_address=self._address_moved)
         self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
         services = services or HostServices()
-        alone = not keep_configs  # a router's own daemon, in no container
+        executor = services if keep_configs else Direct()  # a router's own daemon is in no container
         self._tools = Tools(
             keeper=self._keeper,
             links=self._links,
@@ -94,7 +94,8 @@ class Daemon:
             services=services,
             unicast=Unicast(),
             prober=Prober(self._links.get),
-            hooks=Hooks(hooks, Direct() if alone else services),
+            hooks=Hooks(hooks, executor),
+            executor=executor,
         )
         self._finder = Finder()
         self._seeking: asyncio.TimerHandle | None = None

@@ -17,6 +17,8 @@ LOOK_MAX_S = 0.5
 USEC = 1_000_000
 KILL_S = 1.0
 """systemd's own time for a unit that does not heed SIGTERM; SIGKILL follows."""
+SLACK_S = 5.0
+"""For a busy host to do that."""
 
 
 class HostRun:
@@ -31,7 +33,7 @@ class HostRun:
         """Its output is in the host's journal, under the unit's name."""
         unit = f"vyos-cluster-hook-{os.path.basename(argv[0])}-{self._life}-{next(self._numbers)}.service"
         try:
-            async with asyncio.timeout(limit_s + KILL_S + 1):
+            async with asyncio.timeout(limit_s + KILL_S + SLACK_S):
                 await self._systemd.start_transient(unit, _properties(argv, environment, limit_s))
                 return await self._end(unit, limit_s)
         except TimeoutError:
@@ -61,7 +63,7 @@ def _properties(argv: list[str], environment: dict[str, str], limit_s: float) ->
     return {
         "Description": Variant("s", f"Hook of the heartbeat daemon: {' '.join(argv)}"),
         "Type": Variant("s", "oneshot"),
-        "ExecStart": Variant("a(sasb)", [[argv[0], argv, False]]),
+        "ExecStartEx": Variant("a(sasas)", [[argv[0], argv, ["no-env-expand"]]]),
         "Environment": Variant("as", [f"{name}={value}" for name, value in environment.items()]),
         "TimeoutStartUSec": Variant("t", int(limit_s * USEC)),
         "TimeoutStopUSec": Variant("t", int(KILL_S * USEC)),

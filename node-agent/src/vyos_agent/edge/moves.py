@@ -44,6 +44,8 @@ class Moves:
             done = self._call(Event.BEFORE_ACQUIRE, decision.group, facts)
             self._waiting[decision.group] = (frozenset(_vips(core, decision.group)), done)
             done.add_done_callback(lambda _: self._over(decision.group, done))
+            limit_s = Event.BEFORE_ACQUIRE.limit_s  # also for one that waits behind another, or is slow to be killed
+            asyncio.get_running_loop().call_later(limit_s, self._over, decision.group, done)
         self._call(Event.ACQUIRE, decision.group, facts)
 
     def conflict(self, core: Config, vip: Vip, mac: bytes) -> None:

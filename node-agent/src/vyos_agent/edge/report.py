@@ -29,6 +29,8 @@ class Facts:
 
     failed: Collection[str] = ()
     """Addresses that the kernel refused when it was asked last."""
+    fence: str = ""
+    """Why there is no fence, though one is wanted."""
     unfound: Collection[str] = ()
     """Addresses whose subnet no interface has."""
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -86,6 +88,7 @@ class ClusterReporter:
         found += [self._other("Interface", name, "Down" if self._here(name) else "Missing") for name in down]
         found += [self._other("Address", text, "Failed") for text in sorted(facts.failed)]
         found += [self._other("Address", text, "NoInterface") for text in sorted(facts.unfound)]
+        found += [self._other("Fence", facts.fence, "Failed")] if facts.fence else []
         found += [self._other("Answer", text, state) for text, state in sorted(facts.answers.items())]
         dead = sorted(text for text, verdict in report.monitors.items() if verdict is False)
         found += [self._other("Monitor", text, "Unreachable") for text in dead]
