@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-from vyos_agent.core import lease
+from sim.kernel import LATE_MS
 
 if typing.TYPE_CHECKING:
     from sim.world import World
@@ -19,6 +19,8 @@ REMOVE_MS = 20
 GIVEN_LIFE_MS = 1_000
 """Lifetimes while a group is given (protocol section 5, step 2)."""
 RESEND_MS = 50
+TOP_UP_MS = 400
+"""Renewed when less than this is left (protocol section 1)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Bounds:
     @property
     def settled_ms(self) -> int:
         """All hear each other: suspensions and ghosts are over, everybody has waited its turn, moves are made."""
-        turns_ms = self.members * (self.keepalive_ms + lease.TOP_UP_MS)
+        turns_ms = self.members * (self.keepalive_ms + TOP_UP_MS)
         moves_ms = 4 * self.validity_ms + 8 * self.job_ms
         return 2 * self.dead_ms + turns_ms + moves_ms + 2 * self.keepalive_ms + 2 * self.contact_ms + 3_000
 
@@ -86,9 +88,14 @@ def of(world: World) -> Bounds:
     )
 
 
+def lifetime_ms(dead_ms: int, keepalive_ms: int) -> int:
+    """L = max(1 s, D - 2K - 1.1 s in whole seconds): the judge's own reckoning."""
+    return max(1_000, (dead_ms - 2 * keepalive_ms - LATE_MS) // 1_000 * 1_000)
+
+
 def allowance(dead_ms: int, keepalive_ms: int) -> int:
     """n of the promise: how many of the last frames of a killed owner may be lost (design.md section 5)."""
-    life_ms = lease.lifetime_ms(dead_ms=dead_ms, keepalive_ms=keepalive_ms)
-    step_ms = life_ms - lease.TOP_UP_MS
-    top_up_ms = 0 if life_ms >= keepalive_ms + lease.TOP_UP_MS else (keepalive_ms - 1) // step_ms * step_ms
-    return (dead_ms - top_up_ms - life_ms - lease.KERNEL_LATE_MS) // keepalive_ms
+    life_ms = lifetime_ms(dead_ms, keepalive_ms)
+    step_ms = life_ms - TOP_UP_MS
+    top_up_ms = 0 if life_ms >= keepalive_ms + TOP_UP_MS else (keepalive_ms - 1) // step_ms * step_ms
+    return (dead_ms - top_up_ms - life_ms - LATE_MS) // keepalive_ms

@@ -48,6 +48,10 @@ class Clock:
         self._world_ms = world_ms
         self.paused = False
 
+    def set_back(self, world_ms: int, local_ms: int) -> None:
+        """The machine is restored from a snapshot: its monotonic clock goes on from there."""
+        self._local_ms, self._world_ms = local_ms, world_ms
+
     def step_wall(self, by_ms: int) -> None:
         """An NTP step: the monotonic clock knows nothing of it."""
         self.wall_offset_ms += by_ms

@@ -41,7 +41,9 @@ def reconfigure(world: World, name: str, **changes: Any) -> Config:
     old = host.config
     new = dataclasses.replace(old, **{"generation": old.generation + 1, **changes})
     before = {g.name: g for g in old.groups}
-    world.peace.harm([g.name for g in (*old.groups, *new.groups) if before.get(g.name) != g or new.standby != old.standby])
+    world.peace.harm(
+        [g.name for g in (*old.groups, *new.groups) if before.get(g.name) != g or new.standby != old.standby]
+    )
     host.configure(new)
     return new
 

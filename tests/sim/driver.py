@@ -16,6 +16,8 @@ from sim.host import Host
 from sim.world import World
 from vyos_agent.core.model import Config, Group, Keyring
 
+HEAL_LIMIT_MS = 3_600_000
+"""Far above the longest fault."""
 LATE_MS = (0, 400)
 """How long after its publication a configuration reaches a member, when nothing holds it up."""
 
@@ -51,7 +53,9 @@ class Spec:
 class Driver:
     """One run."""
 
-    def __init__(self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)) -> None:
+    def __init__(
+        self, spec: Spec, members: Iterable[str], *, seed: int | str, delay_ms: tuple[int, int] = (0, 2)
+    ) -> None:
         self.spec = spec
         self.world = World([spec.render(m) for m in members], seed=seed, delay_ms=delay_ms)
         self.world.careful = True
@@ -107,9 +111,8 @@ class Driver:
     def harm_back(self, name: str) -> None:
         """Its return may move what comes back to it."""
         for group in self.world.groups.values():
-            if group.auto_failback or group.monitors or name in self.world.history.claimants(group.name):
-                self.harm([group.name])
-            elif self._unsettled(group.name):
+            returns = group.auto_failback or bool(group.monitors) or name in self.world.history.claimants(group.name)
+            if returns or self._unsettled(group.name):
                 self.harm([group.name])
 
     def _unsettled(self, group: str) -> bool:
@@ -142,5 +145,7 @@ class Driver:
     def heal(self) -> None:
         """Whatever is broken is mended now, and everybody runs."""
         world = self.world
+        limit_ms = world.now + HEAL_LIMIT_MS
         while self._mending:
             world.run(100)
+            assert world.now < limit_ms, "a fault does not end"

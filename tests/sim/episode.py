@@ -35,7 +35,9 @@ class Outcome:
     log: list[str] = dataclasses.field(default_factory=list)
 
 
-def play(scenario: Scenario, bursts: Iterable[Burst] | None = None, *, until_ms: int = 2**62, off: Iterable[str] = ()) -> Outcome:
+def play(
+    scenario: Scenario, bursts: Iterable[Burst] | None = None, *, until_ms: int = 2**62, off: Iterable[str] = ()
+) -> Outcome:
     """Without bursts: those of the seed, until that much time is simulated. `off`: invariants not looked at."""
     driver = scenario.driver()
     world = driver.world

@@ -10,9 +10,9 @@ from __future__ import annotations
 import typing
 
 from sim import bounds
+from sim.kernel import LATE_MS
 from sim.network import NEVER_MS
 from sim.peace import NEVER
-from vyos_agent.core import lease
 from vyos_agent.core.model import State, Vip
 
 if typing.TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Excuses:
         for host in (self._world.hosts[x], self._world.hosts[y]):
             down = self._world.history.downs.get(host.name)
             if down is not None and down.at_ms >= giving.at_ms:
-                given_ms = down.at_ms + bounds.GIVEN_LIFE_MS + lease.KERNEL_LATE_MS
+                given_ms = down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS
                 end_ms = max(end_ms, given_ms + limits.drift(3_000), host.up_ms + limits.contact_ms)
         return end_ms, "handover"
 
@@ -95,13 +95,13 @@ class Excuses:
             return NEVER_MS, f"{x} was never killed"
         drift_ms = limits.drift(limits.dead_ms)
         if down.states.get(name or "") in (State.GIVING, State.YIELDING, State.ASKING):
-            return down.at_ms + bounds.GIVEN_LIFE_MS + lease.KERNEL_LATE_MS + drift_ms, f"{x} killed in a handover"
+            return down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS + drift_ms, f"{x} killed in a handover"
         n = bounds.allowance(down.dead_ms, down.keepalive_ms)
         lost = down.frames - self._world.network.pairs[x, y].delivered
-        if 0 <= n and lost <= n:
+        if n >= 0 and lost <= n:
             return NEVER_MS, f"{x} went down with {lost} of {n} frames lost"
-        life_ms = lease.lifetime_ms(dead_ms=down.dead_ms, keepalive_ms=down.keepalive_ms)
-        return down.at_ms + life_ms + lease.KERNEL_LATE_MS + drift_ms, f"{x} went down with {lost} frames lost"
+        life_ms = bounds.lifetime_ms(down.dead_ms, down.keepalive_ms)
+        return down.at_ms + life_ms + LATE_MS + drift_ms, f"{x} went down with {lost} frames lost"
 
     def _was_down(self, x: str, after_ms: int) -> Excuse:
         """Services outlive a kill or a freeze of the agent, until it is back and has swept or heard of the claim."""

@@ -1,7 +1,7 @@
-"""Who should own a group, by the rules alone: the judge's own reckoning, written from the words and not from the core.
+"""Who should own a group, by the rules alone: the judge's own reckoning, from the words and not from the core.
 
-"A member is a candidate when its addresses' interfaces are up, it is not in maintenance or leaving, and its services did
-not just fail there." "One ranking serves takeover, monitors and failback: monitors reachable (compared only between
+"A member is a candidate when its addresses' interfaces are up, it is not in maintenance or leaving, and its services
+did not just fail there." "One ranking serves takeover, monitors and failback: monitors reachable (compared only between
 equal monitor lists), then the order primary, secondaries." (design.md section 5, rule 2)
 """
 

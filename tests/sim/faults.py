@@ -52,7 +52,9 @@ class Shape:
 
     def span(self, rng: random.Random) -> int:
         """A duration: often around the intervals that decide, sometimes long."""
-        most_ms = rng.choice((self.keepalive_ms, 2 * self.keepalive_ms, self.dead_ms, 2 * self.dead_ms, 4 * self.dead_ms))
+        most_ms = rng.choice(
+            (self.keepalive_ms, 2 * self.keepalive_ms, self.dead_ms, 2 * self.dead_ms, 4 * self.dead_ms)
+        )
         return rng.randint(1, most_ms + 100)
 
 

@@ -31,7 +31,9 @@ def _kill(driver: Driver, name: str, down_ms: str, disk: dict[str, int] | None =
 def _start_later(driver: Driver, name: str, wait_ms: int) -> None:
     def start() -> None:
         machine = driver.host(name)
-        if machine.node is None and not machine.clock.paused:
+        if machine.clock.paused:
+            driver.mend_later(500, start)  # it stands still: nothing starts in it
+        elif machine.node is None:
             driver.harm_back(name)
             machine.start()
 

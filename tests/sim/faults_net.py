@@ -136,7 +136,11 @@ def reorder(driver: Driver, percent: str, late_ms: str, for_ms: str) -> bool:
     return True
 
 
-@kind("delay", lambda rng, shape: (str(rng.randint(2, max(3, min(40, shape.keepalive_ms // 4)))), str(2 * shape.span(rng))), weight=5)
+@kind(
+    "delay",
+    lambda rng, shape: (str(rng.randint(2, max(3, min(40, shape.keepalive_ms // 4)))), str(2 * shape.span(rng))),
+    weight=5,
+)
 def delay(driver: Driver, most_ms: str, for_ms: str) -> bool:
     """The network is slower."""
     network = driver.world.network

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 
 from sim.build import config, group
 from sim.host import Host
+from sim.kernel import LATE_MS
 from sim.world import World
 from vyos_agent.core.events import Forced, LinkChanged, Stopping
-from vyos_agent.core.lease import KERNEL_LATE_MS
 from vyos_agent.core.model import Config, Force, Group, Vip
 
 UNITS = ("named.service", "ssh.service")
@@ -27,7 +27,7 @@ class Told(World):
         super().__init__(configs, seed=1, delay_ms=(1, 1))
         self.netlink_ms = (1, 1)
         for host in self.hosts.values():
-            host.kernel.late_ms = (KERNEL_LATE_MS, KERNEL_LATE_MS)
+            host.kernel.late_ms = (LATE_MS, LATE_MS)
             host.systemd.job_ms = (40, 40)
 
     def announce(self, host: Host, vips: Iterable[Vip]) -> None:

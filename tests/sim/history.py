@@ -12,7 +12,6 @@ import typing
 from collections.abc import Callable
 
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.lease import FRAMES_REMEMBERED
 from vyos_agent.core.model import OWNING, Reason, State, Vip
 
 if typing.TYPE_CHECKING:
@@ -20,6 +19,8 @@ if typing.TYPE_CHECKING:
     from sim.world import World
 
 SPANS_MAX = 4_000
+FRAMES_REMEMBERED = 3
+"""An owner's lifetimes go by the smallest dead interval in its last three frames (protocol section 1)."""
 GIVINGS_MAX = 8
 FAILURES = frozenset({Reason.ADD_FAILED, Reason.SERVICE_FAILED})
 

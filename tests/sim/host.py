@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import copy
+import dataclasses
 import random
 import typing
 from collections.abc import Callable
@@ -27,6 +28,17 @@ QUEUE_MAX = 256
 """Receive buffer, in frames; when it is full the newest is lost, as a socket does it."""
 TURN_FRAMES_MAX = 256
 """What the shell drains in one turn."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A whole machine at one instant of its own clock."""
+
+    config: Config
+    at_ms: int
+    node: Node
+    kernel: Kernel
+    systemd: Systemd
 
 
 class Host:
@@ -169,16 +181,23 @@ class Host:
             for action in parked:
                 action()
 
-    def snapshot(self) -> Node | None:
-        """What a hypervisor would save of the daemon."""
-        return copy.deepcopy(self.node, {id(self.config): self.config})
+    def snapshot(self) -> Snapshot | None:
+        """What a hypervisor would save of it; None: there is no daemon."""
+        if self.node is None:
+            return None
+        shared = {id(self.config): self.config, id(self.rng): self.rng}
+        parts = copy.deepcopy((self.node, self.kernel, self.systemd), shared)
+        return Snapshot(self.config, self.now, *parts)
 
-    def roll_back(self, saved: Node) -> None:
-        """The machine is restored as it was: same life, older state, its clock as it runs now."""
+    def roll_back(self, saved: Snapshot) -> None:
+        """The machine is restored as it was, its clocks too: same life, older state."""
         self._end()
         self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
         self.resumed_ms = self.world.now
-        self.node = saved
+        self.clock.set_back(self.world.now, saved.at_ms)
+        self.node, self.kernel, self.systemd = saved.node, saved.kernel, saved.systemd
+        self._expiry_ms = None
+        self.look()
         self.keeper, self.services = Keeper(self), Services(self)
         self.world.restored(self)
         self.turn()

@@ -155,14 +155,14 @@ class Invariants:
             rightful = expected.rightful(world, group)
             if rightful is None or world.now - world.peace.harmed_ms.get(name, 0) < placed_ms:
                 continue
-            (owner,) = world.history.claimants(name) or [None]
+            owner = next(iter(world.history.claimants(name)), "nobody")
             if owner not in rightful:
                 self._fail(
                     "the rightful owner",
                     "one owner per group within the stated bound, and it is the one that the rules name",
                     f"{name} is owned by {owner}, and should be by one of {sorted(rightful)}",
                 )
-            self._in_place(name, str(owner))
+            self._in_place(name, owner)
 
     def _in_place(self, name: str, owner: str) -> None:
         world, group = self._world, self._world.groups[name]
@@ -174,7 +174,9 @@ class Invariants:
                 if client.cache.get(vip, owner) != owner:
                     self._fail("clients agree", quote, f"{client.name} has {client.cache[vip]} for {vip.address}")
         if group.units and world.serving(name) != {owner}:
-            self._fail("services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}")
+            self._fail(
+                "services at the owner", quote, f"{owner} owns {name}; its services run on {world.serving(name)}"
+            )
         for host in world.hosts.values():
             assert host.node is not None
             for report in host.node.report().groups:
@@ -202,7 +204,9 @@ class Invariants:
         if peer is None or not peer.runs:
             return
         window_ms = 2 * bounds.of(world).settled_ms
-        steady = min(world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name))
+        steady = min(
+            world.now - peer.up_ms, world.now - host.up_ms, world.now - world.network.lost_ms(peer.name, host.name)
+        )
         if steady > window_ms and world.now - world.peace.whole_ms > window_ms:
             self._fail(
                 "no false death",
@@ -257,7 +261,9 @@ class Invariants:
         node = host.node
         assert node is not None
         if node.deadline <= at_ms:
-            self._fail("deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}")
+            self._fail(
+                "deadline ahead", "`deadline > now` after every step", f"{host.name}: {node.deadline} <= {at_ms}"
+            )
         self._tables.look(node)
 
     # -- small answers

@@ -107,11 +107,12 @@ class Keeper:
                 if life_ms:
                     host.kernel.remove(vip)
         self._wanted = {
-            v: dataclasses.replace(g, due=False) if lives[v] and v not in failed else g
-            for v, g in self._wanted.items()
+            v: dataclasses.replace(g, due=False) if lives[v] and v not in failed else g for v, g in self._wanted.items()
         }
         host.look()
-        answer = Held(host.kernel.holds(now), failed, {v: t for v, t in left_ms.items() if v in self._wanted or self._first})
+        answer = Held(
+            host.kernel.holds(now), failed, {v: t for v, t in left_ms.items() if v in self._wanted or self._first}
+        )
         self._first = False
         if failed:
             host.later(RETRY_MS, self.wake)

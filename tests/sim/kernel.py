@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from vyos_agent.core.lease import KERNEL_LATE_MS
 from vyos_agent.core.model import Vip
+
+LATE_MS = 1_100
+"""How late a kernel may remove an expired address: measured up to 1.03 s (protocol section 1, F1a). The core has its
+own constant for it; this one is the world's."""
 
 
 class Kernel:
@@ -18,7 +21,7 @@ class Kernel:
         """When each address is over; it goes up to 1.1 s later than that."""
         self._gone_ms: dict[Vip, int] = {}
         self.refuses: set[Vip] = set()
-        self.late_ms = (0, KERNEL_LATE_MS)
+        self.late_ms = (0, LATE_MS)
 
     def apply(self, lifetimes_ms: Mapping[Vip, int], now: int) -> dict[Vip, str]:
         """Add or renew (0: leave alone), remove what is not named; what was refused."""

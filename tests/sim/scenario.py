@@ -24,6 +24,9 @@ SLOW_MS = {2_000: 2, 3_000: 1, 5_000: 3}
 """Keepalives and their weights: half of the hours are at 1 s or less."""
 MEMBERS = {2: 5, 3: 6, 4: 4, 5: 2, 6: 1, 7: 1, 8: 1}
 GROUPS = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1, 6: 1, 7: 1, 8: 1}
+RUN_S = 6.0
+STEP_S, STEP_GROUP_S = 120e-6, 40e-6
+"""Measured: a step of a node, and what each group adds to it."""
 BUSY_MS = 250
 """Below this keepalive a large cluster costs minutes of computing for each hour: it is drawn small."""
 
@@ -51,7 +54,7 @@ class Scenario:
     def drawn(cls, seed: str) -> Scenario:
         """From the seed alone."""
         rng = random.Random(f"scenario {seed}")
-        keepalive_ms = _weighted(rng, FAST_MS if seed.endswith("fast") or rng.random() < 0.2 else SLOW_MS)
+        keepalive_ms = _weighted(rng, FAST_MS if seed.endswith("fast") or rng.random() < 0.1 else SLOW_MS)
         dead_ms = min(29_000, max(2 * keepalive_ms + 1, int(keepalive_ms * rng.choice((2.1, 2.5, 3, 4, 5, 6)))))
         busy = keepalive_ms <= BUSY_MS
         names = tuple("abcdefgh"[: _weighted(rng, {2: 3, 3: 3, 4: 1} if busy else MEMBERS)])
@@ -78,6 +81,17 @@ class Scenario:
         )
         delay_ms = (0, rng.choice((0, 1, 2, 2, 5)))
         return cls(seed, spec, shape, delay_ms, tuple(rng.randint(-bounds.DRIFT_PPM, bounds.DRIFT_PPM) for _ in names))
+
+    @property
+    def length_ms(self) -> int:
+        """How long it is run for: as much simulated time as some seconds of computing give, at most an hour.
+
+        Every frame is a step of every other member, and a step costs more with more groups.
+        """
+        members, groups = len(self.shape.members), len(self.shape.groups)
+        steps = members * members * HOUR_MS / self.shape.keepalive_ms
+        hours = RUN_S / (steps * (STEP_S + groups * STEP_GROUP_S))
+        return int(min(1.0, max(hours, 0.05)) * HOUR_MS)
 
     def bursts(self) -> Iterator[Burst]:
         """Without end."""

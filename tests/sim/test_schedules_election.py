@@ -29,7 +29,7 @@ def test_f2_one_cut_pair_makes_no_second_owner(pair: tuple[str, str], one_way: b
 
 @pytest.mark.parametrize("seed", range(12))
 def test_f2_any_graph_with_a_common_neighbour_has_one_owner_and_no_move(seed: int) -> None:
-    """ "any connected graph, all nodes up: <= 1 owner after delay + loop, 0 moves" (diameter 2: the stated limit) """
+    """ "any connected graph, all nodes up: <= 1 owner after delay + loop, 0 moves" (diameter 2: the stated limit)"""
     import random
 
     rng = random.Random(seed)
@@ -64,6 +64,19 @@ def test_f4_skewed_orders_settle_with_at_most_one_move(orders: tuple[str, str], 
     world.run(10 * D)
     assert len(moves(world, since)) <= 1, transcript(world)
     assert len(world.holders()) == 1
+
+
+def test_f13_a_failback_under_skew_does_not_go_to_and_fro() -> None:
+    """F13: "Under skew each owner thinks the other better: 4 000 moves in 10 s": "at the same configuration
+    generation", "by the target's own frame" """
+    a = group(members="ba", auto_failback=True, delay_ms=0)
+    b = group(members="ab", auto_failback=True, delay_ms=0)
+    world = World([config("a", [a], generation=2), config("b", [b], generation=1)])
+    world.start()
+    world.run(2 * D)
+    since = world.now
+    world.run(10 * D)
+    assert moves(world, since) == [], transcript(world)
 
 
 def test_f4_three_owners_settle_pairwise() -> None:
@@ -236,6 +249,28 @@ def test_f17_a_switch_that_reboots_moves_nothing(seed: int) -> None:
     assert len({who for _, who, _ in moves(world, since)} - {"a"}) == 0, transcript(world)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_f17_candidates_of_one_moment_take_turns(seed: int) -> None:
+    """ "at most one claim per epoch and group while all members hear each other": also when the VIP's LAN comes back
+    for all of them in the same moment, and the owner had let go"""
+    groups = [group(members="abc", vip=Vip("192.168.0.123", 24, "eth1"))]
+    world = cluster("abc", groups=groups, interfaces=("eth0", "eth1"), seed=seed)
+    world.network.deaf.add(("a", "eth1"))
+    world.hosts["a"].set_link("eth1", up=False)
+    world.network.deaf |= {("b", "eth1"), ("c", "eth1")}
+    world.run(40)
+    for name in "bc":
+        world.hosts[name].set_link("eth1", up=False)
+    world.run(2 * D)
+    since = world.now
+    world.network.deaf.clear()
+    for name in "abc":
+        world.hosts[name].set_link("eth1", up=True)
+    world.run(2 * D)
+    assert len(moves(world, since)) <= 1, transcript(world)
+    assert len(world.holders(groups[0].vips[0])) == 1, transcript(world)
+
+
 def test_f17_no_carrier_for_d_is_like_a_late_loop() -> None:
     """ "After D with no carrier on any heartbeat link: as after a late loop (listen first, announce nothing)" """
     world = cluster("ab")
@@ -254,7 +289,7 @@ def test_f17_no_carrier_for_d_is_like_a_late_loop() -> None:
 
 @pytest.mark.parametrize("dead", ["a", "ab", "abc"])
 def test_candidates_wait_their_turn(dead: str) -> None:
-    """ "candidate number i (0 is best) waits i x (K + 50 ms)": the best one takes over, in one claim """
+    """ "candidate number i (0 is best) waits i x (K + 50 ms)": the best one takes over, in one claim"""
     world = cluster("abcde")
     since = world.now
     for name in dead:
@@ -286,6 +321,24 @@ def test_f14_epochs_go_on_after_total_power_loss() -> None:
     world.start()
     world.run(2 * D)
     assert min(h.disk["g"] for h in world.hosts.values()) > 57
+
+
+def test_f14_the_epoch_is_persisted_with_each_claim() -> None:
+    """F14: "The epoch is persisted with each claim ... and told by every member, standby too." """
+    world = cluster("ab")
+    for name in "abab":
+        world.hosts[name].power_off()
+        world.run(2 * D)
+        world.hosts[name].start()
+        world.run(2 * D)
+    epoch = min(h.disk["g"] for h in world.hosts.values())
+    assert epoch >= 4
+    for host in world.hosts.values():
+        host.power_off()
+    world.run(D)
+    world.start()
+    world.run(2 * D)
+    assert min(h.disk["g"] for h in world.hosts.values()) > epoch
 
 
 def test_f14_an_owner_that_learns_of_a_higher_epoch_raises_its_own_with_no_move() -> None:

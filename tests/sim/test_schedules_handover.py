@@ -8,9 +8,9 @@ import pytest
 
 from sim.build import VIP, group
 from sim.cluster import D, K, cluster, moves, reasons, reconfigure, transcript
+from sim.kernel import LATE_MS
 from sim.world import World
 from vyos_agent.core.events import Forced, Stopping
-from vyos_agent.core.lease import KERNEL_LATE_MS
 from vyos_agent.core.model import Force, Reason, State
 
 UNITS = ("named.service", "ssh.service")
@@ -30,7 +30,9 @@ def give(world: World, reason: str) -> None:
         case "maintenance":
             for name in reversed(list(world.hosts)):
                 units = world.hosts[name].config.groups[0].units
-                reconfigure(world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),))
+                reconfigure(
+                    world, name, groups=(group(members="abc"[: len(world.hosts)], units=units, maintenance="a"),)
+                )
                 world.run(K)
         case "cordon":
             for name in reversed(list(world.hosts)):
@@ -110,7 +112,7 @@ def test_f5c_a_giver_that_is_killed_leaves_its_address_for_2100_ms_at_most(after
     world.hosts["a"].kill()
     world.run(3 * 10_000)
     assert world.holders() == {"b"}, transcript(world)
-    assert world.overlap_ms(since) <= 1_000 + KERNEL_LATE_MS + 5
+    assert world.overlap_ms(since) <= 1_000 + LATE_MS + 5
 
 
 def test_f5d_services_start_after_the_claim_and_no_client_is_lost() -> None:
@@ -301,6 +303,22 @@ def test_force_active_is_a_request_and_only_the_owner_decides() -> None:
     assert world.owners() == world.holders() == {"c"}, transcript(world)
 
 
+def test_force_active_against_a_failback_is_one_move_after_the_other() -> None:
+    """ "One handover per group at a time": the new owner begins no other before the old one has let go"""
+    only = dataclasses.replace(group(members="abc", auto_failback=True), failback_delay_ms=0)
+    world = cluster("abc", groups=[only])
+    since = world.now
+    world.hosts["c"].feed(Forced(Force.ACTIVE, "g"))
+    world.run(D)
+    assert [who for _, who, _ in moves(world, since)] == ["c", "a"], transcript(world)
+    assert world.dark_ms(since) == 0
+    for _, holders in world.history.spans[VIP]:
+        assert len(holders) <= 2
+    let_go = next(at for at, d in world.hosts["a"].decisions if d.after is State.STANDBY and at > since)
+    asked = next(at for at, d in world.hosts["c"].decisions if d.after is State.ASKING)
+    assert asked >= let_go, transcript(world)
+
+
 def test_the_new_owner_announces_again_when_the_old_one_is_gone() -> None:
     """Step 4: "B hears that: announces the full count again, normal lifetimes." """
     world = cluster("ab", keepalive_ms=1_000, dead_ms=10_000)
@@ -323,7 +341,7 @@ def test_the_new_owner_announces_again_when_the_old_one_is_gone() -> None:
 
 
 def test_a_failback_waits_for_its_delay_and_takes_the_one_path() -> None:
-    """ "failbackDelay (failback)": a handover, and never a moment without a holder """
+    """ "failbackDelay (failback)": a handover, and never a moment without a holder"""
     only = dataclasses.replace(group(auto_failback=True), failback_delay_ms=4_000)
     world = cluster(groups=[only])
     world.hosts["a"].power_off()

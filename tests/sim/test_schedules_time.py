@@ -1,4 +1,4 @@
-"""Schedules of section 6 (starvation, sleep), 7 (split brain and ARP), 8 (sub-second), and host services after kills."""
+"""Schedules of section 6 (starvation, sleep), 7 (split brain, ARP), 8 (sub-second), and host services after kills."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sim.build import VIP, config, group
@@ -14,7 +16,7 @@ OVERLAP_MS = 20 + 2 * 2 + 3
 """In a handover: the 20 ms of the rule, a frame each way, and the netlink worker."""
 
 
-def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: int) -> World:
+def cluster(members: str = "ab", *, auto_failback: bool = False, seed: int = 1, **settings: Any) -> World:
     groups = [group(members=members, auto_failback=auto_failback)]
     world = World([config(m, groups, **settings) for m in members], seed=seed)
     world.start()
@@ -291,3 +293,35 @@ def test_what_does_not_fit_one_frame_goes_in_parts() -> None:
     assert all(world.owners(g.name) == {g.members[0]} for g in groups)
     assert {d[9] for _, _, d in world.tape} >= {2}
     assert max(len(d) for _, _, d in world.tape) <= 1452
+
+
+def test_services_start_when_the_addresses_are_here() -> None:
+    """ "On acquiring, addresses first, then services in the order written; on release, the reverse." """
+    groups = [group(units=("named.service", "ssh.service"))]
+    world = World([config(m, groups) for m in "ab"])
+    world.netlink_ms = (300, 300)
+    world.hosts["a"].systemd.job_ms = (50, 50)
+    world.start()
+    while not world.owners():
+        world.run(1)
+    claimed = world.now
+    while not world.serving():
+        world.run(1)
+        assert world.now < claimed + 2000
+    assert world.holders() == {"a"}
+    assert world.hosts["a"].systemd.running["g"] == ["named.service"]
+
+
+def test_nobody_claims_while_the_owner_lets_go() -> None:
+    """The kernel of the owner takes its time to remove: whoever takes over waits for it."""
+    groups = [group()]
+    world = World([config(m, groups, interfaces=("eth0", "eth1")) for m in "ab"])
+    world.start()
+    world.run(5000)
+    at = world.now
+    world.netlink_ms = (250, 250)
+    world.deaf_links.add(("a", "eth0"))
+    world.hosts["a"].feed(LinkChanged("eth0", False))
+    world.run(1000)
+    assert world.holders() == {"b"}
+    assert world.overlap_ms(at) == 0

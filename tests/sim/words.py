@@ -28,6 +28,11 @@ class Broken(AssertionError):
         self.name = name
         text = "\n".join(log)
         super().__init__(f"{name}: {detail}\n  must: {quote}\n{text}")
+        self._made_of = (name, quote, detail, tuple(log))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Over to another process, whole."""
+        return (type(self), self._made_of)
 
 
 class Words:

@@ -62,11 +62,6 @@ def strongest(claims: Iterable[Claim]) -> Claim | None:
     return max(claims, key=lambda c: c.strength, default=None)
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one that most others do not come before: the best, where the lists of monitors are the same."""
-    return min(candidates, key=lambda c: (turn(candidates, c), c.rank, c.member), default=None)
-
-
 def turn(candidates: Sequence[Candidate], me: Candidate) -> int:
     """How many others come before me."""
     return sum(c.comes_before(me) for c in candidates if c.member != me.member)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from vyos_agent.core import election, handover
 from vyos_agent.core.election import Candidate
 from vyos_agent.core.group import GroupMachine
-from vyos_agent.core.model import Config, MemberId, State, Vip, wire_id
+from vyos_agent.core.model import OWNING, Config, MemberId, State, Vip, wire_id
 from vyos_agent.core.peer import Peer
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import CandidateReport, GroupReport, HandoverReport, PeerReport
@@ -57,7 +57,7 @@ def _handover(machine: GroupMachine, turn: Turn) -> HandoverReport | None:
     if taken is not None and machine.reason is not None:
         return HandoverReport(machine.me, machine.reason, given=True)
     asker = handover.asker(turn)
-    if asker is None:
+    if asker is None or machine.state in OWNING:
         return None
     return HandoverReport(machine.me, handover.taker_reason(asker.entry.cause), given=False)
 

@@ -1,0 +1,1 @@
+"""Mutants of the core: each takes one defence away, and a named test must notice."""

@@ -1,0 +1,138 @@
+"""Mutants of sections 5 and 7: the handover, host services, announcements."""
+
+from __future__ import annotations
+
+from mutants.kinds import Mutant
+
+_H = "sim/test_schedules_handover.py::"
+
+MOVES = (
+    Mutant(
+        "long-lives-while-giving",
+        "lifetimes of 1 s while a group is given",
+        "group.py",
+        "return self.state is State.GIVING or (self.taken is not None and self.state in OWNING)",
+        "return False",
+        _H + "test_f5c_a_giver_that_is_killed_leaves_its_address_for_2100_ms_at_most",
+    ),
+    Mutant(
+        "holds-on-after-the-claim",
+        "20 ms after the claim the old owner removes",
+        "handover.py",
+        "OVERLAP_MS = 20",
+        "OVERLAP_MS = 400",
+        _H + "test_every_planned_move_takes_the_one_path",
+    ),
+    Mutant(
+        "take-back-burns-nothing",
+        "a take-back goes on with e + 2",
+        "rules.py",
+        "m.raise_epoch(m.epoch + 1)\n        m.keep(turn, move, Reason.TAKEN_BACK)",
+        "m.keep(turn, move, Reason.TAKEN_BACK)",
+        _H + "test_f5e_a_take_back_burns_an_epoch",
+    ),
+    Mutant(
+        "stale-go",
+        "GO counts only if it acknowledges a frame sent within V",
+        "handover.py",
+        "return giver.entry.handover is Handover.GO and sent_ms is not None and now - sent_ms <= fresh_ms",
+        "return giver.entry.handover is Handover.GO",
+        _H + "test_f5b",
+    ),
+    Mutant(
+        "takes-back-unproved",
+        "taken back only when the target provably will not act",
+        "handover.py",
+        "return self.proof is not None and target.entry.state not in OWNING and target.peer.acked > self.proof",
+        "return True",
+        _H + "test_every_planned_move_takes_the_one_path",
+    ),
+    Mutant(
+        "services-run-on",
+        "GO carries `services stopped`",
+        "rules.py",
+        "(stuck or m.services.stopped(m.group.units)):",
+        "True:",
+        _H + "test_every_planned_move_takes_the_one_path",
+    ),
+    Mutant(
+        "soft-move-with-stuck-service",
+        "if a stop failed, a soft move is cancelled",
+        "rules.py",
+        "(stuck and not move.hard):",
+        "False:",
+        _H + "test_f5_a_stop_that_fails_cancels_a_soft_move",
+    ),
+    Mutant(
+        "services-twice",
+        "the target starts services after the old owner's `stopped` or death",
+        "rules.py",
+        "and not others_run:",
+        ":",
+        _H + "test_f5_a_stop_that_fails_on_leaving_gives_the_addresses_only",
+    ),
+    Mutant(
+        "services-before-addresses",
+        "on acquiring, addresses first, then services",
+        "rules.py",
+        "if turn.at.held.issuperset(m.wanted) and not others_run:",
+        "if not others_run:",
+        "sim/test_stories.py::test_services_start_when_the_addresses_are_here",
+    ),
+    Mutant(
+        "claims-under-yielding",
+        "nobody claims while somebody lets go still",
+        "view.py",
+        "for s in standings.values() if s.entry.state is State.YIELDING]",
+        "for s in standings.values() if False]",
+        "sim/test_stories.py::test_nobody_claims_while_the_owner_lets_go",
+    ),
+    Mutant(
+        "moves-one-after-another",
+        "one handover per group at a time",
+        "rules.py",
+        "return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None",
+        "return False",
+        _H + "test_force_active_against_a_failback_is_one_move_after_the_other",
+    ),
+    Mutant(
+        "soft-reasons-release",
+        "soft reasons keep the group when nobody takes it",
+        "rules.py",
+        "if motive is not None and motive.reason in handover.HARD:",
+        "if motive is not None:",
+        _H + "test_a_soft_reason_stays_when_nobody_can_take_it",
+    ),
+    Mutant(
+        "wishes-without-end",
+        "a request (force active) has its own V",
+        "rules.py",
+        "if m.wish_until_ms is not None and turn.now >= m.wish_until_ms:",
+        "if False:",
+        _H + "test_force_active_is_a_request_and_only_the_owner_decides",
+    ),
+    Mutant(
+        "the-winner-is-silent",
+        "the winner announces in full when the loser has let go",
+        "rules.py",
+        "m.rival = None\n        m.announcer.burst(turn.now, turn.at.config.announce_count)\n    m.met",
+        "m.rival = None\n    m.met",
+        "sim/test_schedules_time.py::test_f16_after_a_heal_every_cache_names_the_winner_and_never_flips_back",
+    ),
+    Mutant(
+        "leaving-waits-for-one",
+        "leaving: the next target when the first does not answer",
+        "motives.py",
+        "self._tried.add(move.target)",
+        "pass",
+        _H + "test_leaving_asks_the_next_target_when_the_first_does_not_answer",
+    ),
+    Mutant(
+        "no-stand-back",
+        "a member that could not bring the group up stands back",
+        "services.py",
+        "self.until_ms = now + min(BACKOFF_MAX_MS, BACKOFF_MS << self._failures)",
+        "self.until_ms = now",
+        "sim/test_stories.py::test_an_address_that_the_kernel_refuses_goes_to_the_other_member",
+    ),
+)
