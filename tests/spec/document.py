@@ -21,8 +21,8 @@ class Transition:
     event: str
     to: str
     done: str
-    reasons: frozenset[str]
-    """Empty: whichever the group had before."""
+    reasons: frozenset[str] | None
+    """With which of them it is told; none: it is not told. None: with the reason that the group had before."""
 
 
 def text() -> str:
@@ -75,6 +75,6 @@ def transitions(document: str) -> list[Transition]:
     """The state table."""
     found = []
     for state, event, to, done, reasons in rows(part(document, "table")):
-        names = frozenset() if reasons == "as before" else frozenset(filter(None, re.split(r",\s*", reasons)))
+        names = frozenset(re.split(r",\s*", reasons)) - {"", "none"} if reasons != "as before" else None
         found.append(Transition(state, event, to, done, names))
     return found

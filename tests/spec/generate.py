@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from spec import document
 from vyos_agent.core import handover, model, wire
 
+PLAIN = {"STANDBY": "Ready to take the group.", "OWNER": "Holds the group."}
 WIDTH = 64
 """Longest label of an arrow; the table has the whole words."""
 
@@ -39,7 +40,7 @@ def camel(name: str) -> str:
 
 
 def _numbered(kind: type[enum.IntEnum], title: str, more: Mapping[str, str] | None = None) -> str:
-    texts = words(kind) | dict(more or {})
+    texts = dict(more or {}) | {name: text for name, text in words(kind).items() if text or name not in (more or {})}
     lines = [f"| number | {title} | meaning |", "| --- | --- | --- |"]
     lines += [f"| {member.value} | {camel(member.name)} | {texts[member.name]} |" for member in kind]
     return "\n".join(lines) + "\n"
@@ -75,7 +76,7 @@ def picture(text: str) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     "causes": lambda _: _numbered(model.Cause, "cause", _moves()),
-    "states": lambda _: _numbered(model.State, "state"),
+    "states": lambda _: _numbered(model.State, "state", PLAIN),
     "picture": picture,
     "reasons": lambda _: _named(model.Reason, "reason"),
     "endings": lambda _: _named(model.Ending, "ending"),

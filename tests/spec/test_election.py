@@ -130,7 +130,7 @@ def test_one_ranking(one: tuple[int, int, int], other: tuple[int, int, int], fir
         for i, (monitors, list_, rank) in enumerate((one, other), 1)
     )
     assert (x.comes_before(y), y.comes_before(x)) == (first, not first)
-    assert (election.best([x, y]) is x) is first
+    assert (election.turn([x, y], x), election.turn([x, y], y)) == ((0, 1) if first else (1, 0))
     # takeover: whoever comes first claims first
     lab = Lab(config("c", [group(members="abc", monitors=("192.0.2.1", "192.0.2.2"))]))
     mine = election.list_hash(("192.0.2.1", "192.0.2.2"))
