@@ -80,8 +80,8 @@ class Bench:
     def group(self, name: str = "g") -> GroupReport:
         return next(g for g in self.node.report().groups if g.name == name)
 
-    @property
     def state(self) -> State:
+        """A call, not a property: what it was before tells nothing of what it is now."""
         return self.group().state
 
     def entry(self, name: str = "g") -> wire.GroupEntry:

@@ -9,7 +9,7 @@ liveness: a dead peer's sequence and the floor of its next proof are kept.
 from __future__ import annotations
 
 from vyos_agent.core import wire
-from vyos_agent.core.model import OWNING, Drop, MemberId, State
+from vyos_agent.core.model import OWNING, Drop, GroupId, MemberId, State
 from vyos_agent.core.peer import FOREVER_AGO, Ghost, Heard, Peer, Relay, Twin, fresher
 from vyos_agent.core.sent import SentLog
 
@@ -18,6 +18,8 @@ STRANGERS_MAX = 16
 LIVES_MAX = 8
 """Lives of one peer that are remembered while none of them is believed: recordings of old ones, and the one that goes
 on."""
+GROUPS_MAX = 64
+"""Groups of which a peer's word is kept: 32 of a configuration, and as many of one that this node has not got yet."""
 UNPROVED_MAX = 32
 """Unproved lives in one frame: the byte that counts its peers holds 64 members, 16 strangers and these."""
 
@@ -34,13 +36,17 @@ class Peers:
         self.twin: Twin | None = None
         """A living node that calls itself by this member's name."""
         self._namesake: Heard | None = None
+        self._groups: frozenset[GroupId] = frozenset()
         self.changed = True
         """Whether something was noted since the node last decided that a decision could depend on."""
         self.revised = False
         """Whether the report says something new."""
 
-    def configure(self, members: frozenset[MemberId], now: int) -> None:
-        """Members of the configuration; one that left stays in the table for as long as it is believed."""
+    def configure(self, members: frozenset[MemberId], groups: frozenset[GroupId], now: int) -> None:
+        """Members and groups of the configuration; a member that left stays in the table while it is believed."""
+        for peer in self.table.values():
+            peer.groups = {g: e for g, e in peer.groups.items() if g in groups or g not in self._groups}
+        self._groups = groups
         self.members = members - {self.me}
         for member in self.members - self.table.keys():
             self.table[member] = Peer(id=member, since_ms=now)
@@ -126,9 +132,13 @@ class Peers:
             self._note_evidence(listed, at_ms)
             if listed.member not in best or listed.state is wire.PeerState.ALIVE:
                 best[listed.member] = listed
+        if beat.parts == 1:
+            peer.fresher = {m: relay for m, relay in peer.fresher.items() if m in best}
         for listed in best.values():
             self._relay(peer, listed, at_ms, beat.sequence)
         for entry in news:
+            if entry.group not in self._groups and len(peer.groups) >= GROUPS_MAX:
+                continue
             peer.groups[entry.group] = entry
             if entry.state is not State.LISTENING:
                 peer.ghosts.pop(entry.group, None)
