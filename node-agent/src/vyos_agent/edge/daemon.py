@@ -25,6 +25,7 @@ from vyos_agent.edge.finding import Finder
 from vyos_agent.edge.hooks import Direct, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
+from vyos_agent.edge.manners import Manners
 from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
 from vyos_agent.edge.probing import Prober
@@ -73,6 +74,7 @@ class Daemon:
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the error when the process cannot go on."""
+        self.manners = Manners()
         self._state = state
         self._keep_configs = keep_configs
         self._instance = str(uuid.uuid4())
@@ -355,6 +357,7 @@ class Daemon:
             "node": self.node,
             "agentVersion": __version__,
             "instance": self._instance,
+            "process": self.manners.as_json(),
             "clusters": self._reports(),
             "refused": [refusal.as_json() for refusal in self._refused],
         }
