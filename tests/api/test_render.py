@@ -59,6 +59,34 @@ def test_render_everything() -> None:
     assert nodeconfig.node_config_from_json(nodeconfig.node_config_to_json(found)) == found
 
 
+ADDRESSES = {
+    "node1": ("10.0.0.1", "192.168.0.123", "2001:db8::1"),
+    "node2": ("2001:db8::123",),
+    "node3": tuple(f"10.0.3.{i}" for i in range(20)),
+    "node9": ("10.0.0.9",),
+}
+
+
+def test_unicast_needs_the_members_node_addresses() -> None:
+    found = render.render(cluster(), "node2", ADDRESSES)
+    assert found.nodes == {"node1": ("10.0.0.1", "2001:db8::1"), "node3": tuple(f"10.0.3.{i}" for i in range(8))}
+    assert nodeconfig.node_config_from_json(nodeconfig.node_config_to_json(found)) == found
+
+
+def test_without_unicast_a_node_address_changes_nothing() -> None:
+    plain = cluster(**{"spec.unicast": None})
+    found = render.render(plain, "node2", ADDRESSES)
+    assert found == render.render(plain, "node2")
+    assert "nodes" not in nodeconfig.node_config_to_dict(found), "what agents from before it would refuse"
+
+
+@pytest.mark.parametrize("nodes", [[], {"node1": "10.0.0.1"}, {"node1": [1]}])
+def test_node_addresses_that_are_none(nodes: Any) -> None:
+    raw = {**nodeconfig.node_config_to_dict(render.render(cluster(), "node1")), "nodes": nodes or [1]}
+    with pytest.raises(nodeconfig.ConfigError, match=r"^nodes"):
+        nodeconfig.node_config_from_dict(raw)
+
+
 def test_a_failback_delay_of_nothing_is_nothing() -> None:
     found = render.render(cluster(**{"spec.groups[0].failbackDelay": 0}), "node1")
     assert found.groups[0].failback_delay_ms == 0
@@ -83,28 +111,9 @@ def test_not_before_the_api_server_took_it(field: str) -> None:
 
 def test_not_built() -> None:
     assert notbuilt.not_built(cluster().spec) == [
-        "spec.unicast: heartbeats to node addresses come with a later release; set it to false or remove it",
-        "spec.fence: fencing by Nftables comes with a later release; set it to None or remove it",
         "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
-        "spec.groups[0].failbackDelay: a delay other than deadInterval comes with a later release; remove it",
-        "spec.groups[0].monitors: monitoring of addresses comes with a later release; remove it",
-        "spec.groups[0].maintenance: maintenance of a member comes with a later release; remove it",
-        "spec.groups[0].services[1]: the host service 'ssh' comes with a later release; remove it",
-        "spec.groups[1].services[0]: finding the interface of an address comes with a later release; "
-        "name it: 2001:db8::123/64/INTERFACE",
     ]
 
 
 def test_built() -> None:
-    """autoFailback waits for deadInterval where nothing else is said: that is built."""
-    groups = [
-        {
-            "name": "g",
-            "primary": "node1",
-            "secondaries": ["node2", "node3"],
-            "autoFailback": True,
-            "services": ["10.0.0.1/24/eth0", "2001:db8::1/64/eth1"],
-        }
-    ]
-    plain = cluster(**{"spec.groups": groups, "spec.unicast": None, "spec.fence": None, "spec.onCordon": None})
-    assert notbuilt.not_built(plain.spec) == []
+    assert notbuilt.not_built(cluster(**{"spec.onCordon": None}).spec) == []

@@ -100,7 +100,8 @@ class TestContainers:
 
     def test_only_heartbeat_writes_on_the_host(self, pods: dict[str, Any]) -> None:
         paths = {v["name"]: v["hostPath"] for v in pods["DaemonSet"]["volumes"] if "hostPath" in v}
-        assert {p["path"] for p in paths.values()} == {"/run/vyos-cluster", "/var/lib/vyos-cluster"}
+        ours = {"/run/vyos-cluster", "/var/lib/vyos-cluster", "/etc/vyos-cluster/hooks"}
+        assert {p["path"] for p in paths.values()} == ours | {"/run/dbus"}
         writable = {
             (c["name"], m["name"])
             for c in pods["DaemonSet"]["containers"]
@@ -203,13 +204,21 @@ class TestEnvironment:
         assert containers["heartbeat"]["livenessProbe"]["exec"]["command"][-1] == environ["CONTROL_SOCKET"]
 
     def test_other_paths(self) -> None:
-        made = one(render("--set=agents.paths.run=/run/x,agents.paths.state=/var/y"), "DaemonSet")
-        pod = made["spec"]["template"]["spec"]
-        assert {v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v} == {"/run/x", "/var/y"}
+        paths = "agents.paths.run=/run/x,agents.paths.state=/var/y,agents.paths.hooks=/etc/z"
+        pod = one(render(f"--set={paths}"), "DaemonSet")["spec"]["template"]["spec"]
+        found = {v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v}
+        assert found == {"/run/x", "/var/y", "/etc/z", "/run/dbus"}
         heartbeat, sync = pod["containers"]
         assert "--control=/run/x/control.sock" in heartbeat["args"]
         assert "--state=/var/y" in heartbeat["args"]
+        assert "--hooks=/etc/z" in heartbeat["args"]
         assert self.environ(sync)["CONTROL_SOCKET"] == "/run/x/control.sock"
+
+    def test_without_host_services_systemd_is_out_of_reach(self) -> None:
+        pod = one(render("--set=agents.hostServices=false"), "DaemonSet")["spec"]["template"]["spec"]
+        assert {v["name"] for v in pod["volumes"]} == {"run", "state", "token"}
+        assert {m["name"] for m in pod["containers"][0]["volumeMounts"]} == {"run", "state"}
+        assert not [a for a in pod["containers"][0]["args"] if a.startswith("--hooks")]
 
 
 class TestNamespaces:

@@ -82,6 +82,7 @@ class Router:
     process: subprocess.Popen[bytes] | None = None
     under: tuple[str, ...] = ()
     """What runs the daemon's command: setpriv, for one."""
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def socket(self) -> Path:
@@ -97,8 +98,15 @@ class Router:
         command += ["--control", str(self.socket), "--state", str(self.directory / "state"), *args]
         command = ["ip", "netns", "exec", self.place, *self.under, *command]
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = {**os.environ, **self.environment}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         wait(lambda: self.socket.exists() and self.ask("report"), f"{self.name} to answer", START_S)
+
+    def ip(self, *args: str) -> str:
+        return netns.ip(*args, netns=self.place)
+
+    def exec(self, *command: str) -> str:
+        return netns.run("ip", "netns", "exec", self.place, *command)
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any] | None:
         try:
@@ -164,11 +172,21 @@ class Lan:
     def cable(self, name: str, *, plugged: bool) -> None:
         netns.ip("link", "set", f"p-{name}", "up" if plugged else "down", netns=self._place)
 
+    def bridge(self, *args: str) -> str:
+        """`ip` where the bridge is."""
+        return netns.ip(*args, netns=self._place)
+
+    def inside(self, *command: str) -> list[str]:
+        """A command line where the bridge is."""
+        return ["ip", "netns", "exec", self._place, *command]
+
+    def bridge_port(self, name: str, *args: str) -> None:
+        """Set something about a router's port."""
+        netns.run("ip", "netns", "exec", self._place, "bridge", "link", "set", "dev", f"p-{name}", *args)
+
     def isolate(self, name: str, *, cut: bool) -> None:
         """Carrier stays, but nothing passes: the bridge's port is disabled (0) or forwards (3)."""
-        netns.run(
-            "ip", "netns", "exec", self._place, "bridge", "link", "set", "dev", f"p-{name}", "state", "03"[not cut]
-        )
+        self.bridge_port(name, "state", "03"[not cut])
 
     def held_by(self, *names: str, address: str = "192.168.0.123", timeout_s: float = START_S) -> None:
         """Wait until exactly these hold the address."""

@@ -47,10 +47,6 @@ def test_two_names_with_one_identity_on_the_wire(monkeypatch: pytest.MonkeyPatch
 
 
 GROUPS = {
-    "groups[0].units: comes with": values.group(units=("ssh.service",)),
-    "groups[0].monitors: comes with": values.group(monitors=("192.0.2.1",)),
-    "groups[0].maintenance: comes with": values.group(maintenance=("r2",)),
-    "groups[0].addresses[0].interface: is missing": values.group(addresses=(Address("192.0.2.1", 24),)),
     "groups[0].addresses[0].interface: 'a/b' is no interface": values.group(
         addresses=(Address("192.0.2.1", 24, "a/b"),)
     ),
@@ -66,8 +62,9 @@ GROUPS = {
     "groups[0].addresses: at most 32": values.group("g", *(f"192.0.2.{i}/24/eth0" for i in range(1, 34))),
 }
 FIELDS = {
-    "unicast: comes with": {"unicast": True},
-    "fence: 'Nftables' comes with": {"fence": "Nftables"},
+    "nodes.r2[1]: 'x' is no IP address": {"unicast": True, "nodes": {"r2": ("192.0.2.2", "x")}},
+    "nodes.r2[0]: fe80::1 is no address that": {"unicast": True, "nodes": {"r2": ("fe80::1",)}},
+    "fence: 'Iptables' is neither None nor Nftables": {"fence": "Iptables"},
     "uid: must have 1 to 64": {"uid": "x" * 65},
     "generation: must be at most": {"generation": 2**64},
     "deadMs: must be at most 60000": {"dead_ms": 60_001},

@@ -21,6 +21,7 @@ from vyos_agent.edge.control import ControlError
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.requests import handlers
 from vyos_agent.edge.state import State
+from vyos_api.nodeconfig import Address
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
 
@@ -83,7 +84,7 @@ async def desk(tmp_path: Path, own_netns: None) -> AsyncIterator[Desk]:
     ip("addr", "add", "192.168.0.11/24", "dev", "eth0")
     async with at_work(tmp_path) as desk:
         yield desk
-    assert "123" not in shown(), "what leaves takes its addresses along"
+    assert "192.168.0.123" not in shown(), "what leaves takes its addresses along"
 
 
 def shown() -> str:
@@ -125,21 +126,21 @@ async def test_other_sockets_without_another_life(desk: Desk) -> None:
     veth("eth1", "peer1")
     await desk.configure(first())
     cluster = next(iter(desk.daemon._clusters.values()))
-    assert cluster._multicast.interfaces == ("eth0",)
+    assert cluster._heartbeats.interfaces == ("eth0",)
     await desk.configure(first(interfaces=("eth1", "eth0"), generation=2))
-    assert set(cluster._multicast.interfaces) == {"eth0", "eth1"}
+    assert set(cluster._heartbeats.interfaces) == {"eth0", "eth1"}
     await desk.configure(first(interfaces=("eth1",), mcast_group="239.1.1.1", port=5405, generation=3))
-    assert cluster._multicast.interfaces == ("eth1",)
-    assert cluster._multicast.endpoint.port == 5405
+    assert cluster._heartbeats.interfaces == ("eth1",)
+    assert cluster._heartbeats._multicast.endpoint.port == 5405
     await desk.owns("edge")
-    assert cluster._multicast.errors == {}, "no frame was lost to a socket that was not there yet"
+    assert cluster._heartbeats._multicast.errors == {}, "no frame was lost to a socket that was not there yet"
 
 
 async def test_a_refused_item_leaves_its_cluster_as_it_runs(desk: Desk) -> None:
     await desk.configure(first(), second())
     await desk.owns("edge", "second")
-    bad = values.order(values.config("r1", values.group(units=("ssh.service",)), generation=2))
-    message = "groups[0].units: comes with a later release; remove it"
+    bad = values.order(values.config("r1", generation=2, fence="Iptables"))
+    message = "fence: 'Iptables' is neither None nor Nftables"
     assert await desk.configure(bad, second()) == [f"edge@2: {message}"]
     assert "192.168.0.123/32" in shown()
     report = await desk.report()
@@ -251,16 +252,37 @@ async def test_a_poll_waits_for_what_is_new(desk: Desk) -> None:
 async def test_an_interface_that_comes_late(desk: Desk) -> None:
     await desk.configure(first(interfaces=("eth0", "late0")))
     cluster = next(iter(desk.daemon._clusters.values()))
-    assert cluster._multicast.interfaces == ("eth0",)
+    assert cluster._heartbeats.interfaces == ("eth0",)
     assert {"kind": "Interface", "name": "late0", "state": "Missing"}.items() <= (await desk.clusters())["edge"][
         "deviations"
     ][0].items()
     for _ in range(2):
         veth("late0", "late1")
-        await until(lambda: "late0" in cluster._multicast.interfaces)
+        await until(lambda: "late0" in cluster._heartbeats.interfaces)
         ip("link", "del", "late0")
-        await until(lambda: "late0" not in cluster._multicast.interfaces)
+        await until(lambda: "late0" not in cluster._heartbeats.interfaces)
     await desk.owns("edge")
+
+
+async def test_an_address_that_names_no_interface(desk: Desk) -> None:
+    veth("lan0", "lan1")
+    unnamed = values.group("g", addresses=(Address("10.7.0.9", 24),))
+    await desk.configure(values.order(values.config("r1", unnamed, **ALONE)))
+    await asyncio.sleep(0.5)
+    (cluster,) = (await desk.report())["clusters"]
+    assert [(d["kind"], d["name"], d["state"]) for d in cluster["deviations"] if d["kind"] != "Peer"] == [
+        ("Address", "10.7.0.9/24", "NoInterface")
+    ]
+    assert cluster["interfaces"] == {"ready": 1, "all": 1}
+    assert cluster["groups"][0]["state"] != "Owner", "no interface is no place to hold it"
+    ip("addr", "add", "10.7.0.1/24", "dev", "lan0")
+    await desk.owns("edge")
+    assert "10.7.0.9/32" in ip("addr", "show", "dev", "lan0")
+    ip("addr", "add", "10.7.0.2/25", "dev", "eth0")
+    await until(lambda: "10.7.0.9/32" in ip("addr", "show", "dev", "eth0"))
+    assert "10.7.0.9" not in ip("addr", "show", "dev", "lan0")
+    await desk.configure()
+    assert "10.7.0.9" not in shown()
 
 
 async def test_an_address_that_the_node_has_itself(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vyos_agent import config as configs
 from vyos_agent import heartbeat
 from vyos_agent.edge import standalone
 from vyos_api import keys, manifest
@@ -54,9 +55,8 @@ def test_two_members_read_one_cluster(file: Path) -> None:
     [
         ("interfaces: [eth0]", "interfaces: []", "spec.interfaces"),
         ("primary: r1", "primary: r2", "spec.groups[0]"),
-        ("spec:", "spec:\n  unicast: true", "spec.unicast: heartbeats to node addresses come with a later release"),
-        ("192.168.0.123/24/eth0", "ssh", "spec.groups[0].services[0]: the host service 'ssh' comes"),
-        ("192.168.0.123/24/eth0", "192.168.0.123/24", "finding the interface of an address comes"),
+        ("spec:", "spec:\n  unicast: true", "spec.unicast: where r2 can be reached is not known; give --peer r2="),
+        ("spec:", "spec:\n  onCordon: Standby", "spec.onCordon: Standby on a cordon comes with a later release"),
         ("name: edge-psk}\nstringData", "name: other}\nstringData", "other"),
         ("kind: VyosCluster", "kind: Pod", "Pod is not used here"),
         (MANIFEST, "{", "not YAML"),
@@ -72,6 +72,13 @@ def test_a_bad_file_names_the_field_and_quotes_no_secret(
     assert words in error
     assert str(file) in error
     assert "S3cr#t" not in error
+
+
+def test_unicast_needs_the_peers_addresses(file: Path) -> None:
+    file.write_text(MANIFEST.replace("spec:", "spec:\n  unicast: true"))
+    item = standalone.load(file, "r1", {"r2": ["192.0.2.2", "2001:db8::2"], "r9": ["192.0.2.9"]})
+    assert item.config.nodes == {"r2": ("192.0.2.2", "2001:db8::2")}
+    assert item.core.interfaces == ("eth0", configs.UNICAST)
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_promote_secondaries_is_the_interfaces_own(kernel: Kernel) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
 def test_what_is_local(kernel: Kernel, address: str) -> None:
     assert not kernel.is_local(address)
-    ip("addr", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo")
+    ip("addr", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo", *(["nodad"] if ":" in address else []))
     assert kernel.is_local(address)
 
 

@@ -111,9 +111,8 @@ def test_sigterm_moves_at_once(two: Lan) -> None:
     at = time.monotonic()
     assert two["r1"].end(signal.SIGTERM) == 0
     two.held_by("r2", timeout_s=1)
-    assert two.watcher.dark_s(VIP, at) < 0.25
-    assert two.watcher.most(VIP, at) == 1
-    assert reason(two["r2"]) == "PeerLeft"
+    assert two.watcher.dark_s(VIP, at) == 0, "make before break"
+    assert reason(two["r2"]) in ("Leaving", "HandoverRequested", "PeerLeft")
     assert two["r2"].deviations() == [("Peer", "r1", "Left")]
     assert not two["r1"].socket.exists()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
 from edge.netns import ip, veth
 from edge.waiting import until
-from vyos_agent.edge.kernel import Link
+from vyos_agent.edge.kernel import Entry, Kernel, Link, Put
 from vyos_agent.edge.links import Links
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
@@ -18,10 +19,11 @@ class Log:
     def __init__(self) -> None:
         self.links: list[tuple[str, Link | None]] = []
         self.removed: list[int | None] = []
-        self.table = Links(
-            on_link=lambda name, link: self.links.append((name, link)),
-            on_address=lambda index, port: self.removed.append(index),
-        )
+        self.added: list[int | None] = []
+        self.table = Links(on_link=lambda name, link: self.links.append((name, link)), on_address=self._address)
+
+    def _address(self, index: int | None, port: int, removed: bool) -> None:
+        (self.removed if removed else self.added).append(index)
 
 
 @pytest.fixture
@@ -79,16 +81,18 @@ async def test_a_new_hardware_address_is_noticed(log: Log) -> None:
     await until(lambda: (link := log.table.get("eth0")) is not None and link.mac[-1] == 0x77)
 
 
-async def test_removed_addresses_are_hinted(log: Log) -> None:
+async def test_addresses_that_come_and_go_are_hinted(log: Log) -> None:
     await log.table.want({"eth0"})
     link = log.table.get("eth0")
     assert link is not None
     for address in ("10.0.0.1/32", "fd00::1/128"):
         ip("addr", "add", address, "dev", "eth0")
+        await until(lambda: link.index in log.added)
         assert log.removed == []
         ip("addr", "del", address, "dev", "eth0")
         await until(lambda: link.index in log.removed)
         log.removed.clear()
+        log.added.clear()
 
 
 async def test_a_storm_of_other_links_costs_no_event(log: Log) -> None:
@@ -104,3 +108,16 @@ async def test_nobody_wants_it_any_more(log: Log) -> None:
     await log.table.want({"eth0"})
     await log.table.want(set())
     assert log.table.get("eth0") is None
+
+
+async def test_subnets_are_those_of_the_nodes_own(log: Log) -> None:
+    ip("addr", "add", "10.0.0.1/24", "dev", "eth0")
+    ip("addr", "add", "10.0.0.2/32", "dev", "eth0")
+    ip("addr", "add", "10.1.0.1/16", "dev", "peer0")
+    kernel = Kernel()
+    kernel.put([Put(Entry(socket.if_nametoindex("eth0"), "10.2.0.1", 24), 60, new=True)])
+    kernel.close()
+    found = {
+        (s.interface, s.entry.address, s.entry.prefix) for s in await log.table.subnets() if s.entry.ip.version == 4
+    }
+    assert found == {("lo", "127.0.0.1", 8), ("eth0", "10.0.0.1", 24), ("peer0", "10.1.0.1", 16)}

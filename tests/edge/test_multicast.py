@@ -18,7 +18,7 @@ from edge.waiting import wait
 from vyos_agent.config import Endpoint
 from vyos_agent.core import wire
 from vyos_agent.core.events import Frame
-from vyos_agent.edge import multicast
+from vyos_agent.edge import frames as framing
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.multicast import Multicast, open_socket
 
@@ -104,12 +104,12 @@ def test_what_is_no_frame_does_not_pass_the_filter(pair: Pair) -> None:
 
 
 def test_a_turn_takes_a_bounded_number_and_the_rest_later(pair: Pair) -> None:
-    data = [frame() for _ in range(multicast.FRAMES_MAX + 10)]
+    data = [frame() for _ in range(framing.FRAMES_MAX + 10)]
     assert pair.near[A].send({"eth0": data})
     time.sleep(0.05)
     first = pair.far[A].drain(now())
-    assert [f.data for f in first] == data[: multicast.FRAMES_MAX]
-    assert [f.data for f in pair.far[A].drain(now())] == data[multicast.FRAMES_MAX :]
+    assert [f.data for f in first] == data[: framing.FRAMES_MAX]
+    assert [f.data for f in pair.far[A].drain(now())] == data[framing.FRAMES_MAX :]
 
 
 def test_a_full_buffer_loses_the_newest_and_nothing_else(pair: Pair) -> None:
@@ -142,7 +142,7 @@ class TestDates:
         pair.near[A].send({"eth0": [frame()]})
         time.sleep(0.05)
         floor = now()
-        monkeypatch.setattr(pair.far[A], "_drained_ms", floor)
+        monkeypatch.setattr(pair.far[A]._dates, "_drained_ms", floor)
         (found,) = pair.far[A].drain(now() + 5)
         assert found.at_ms >= floor
 
@@ -153,7 +153,7 @@ class TestDates:
         pair.near[A].send({"eth0": [frame()]})
         time.sleep(0.05)
         real = time.time_ns
-        monkeypatch.setattr(multicast.time, "time_ns", lambda: real() + step_s * 1_000_000_000)
+        monkeypatch.setattr(framing.time, "time_ns", lambda: real() + step_s * 1_000_000_000)
         at = now()
         (found,) = pair.far[A].drain(at)
         assert found.at_ms == at

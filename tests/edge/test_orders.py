@@ -39,9 +39,9 @@ BROKEN = {
     "epochs: must be an object of whole": values.order(values.config(), epochs={"cluster": -1}),
     "epochs: must be": values.order(values.config(), epochs={"cluster": True}),
     "surprise: is not a known field": values.order(values.config(), surprise=1),
-    "groups[0].units: comes": values.order(values.config("r1", values.group(units=("ssh.service",)))),
+    "fence: 'Iptables' is neither": values.order(values.config(fence="Iptables")),
     "groups[0].addresses[0].interface": values.order(
-        values.config("r1", values.group(addresses=(Address("192.0.2.1", 24),)))
+        values.config("r1", values.group(addresses=(Address("192.0.2.1", 24, "eth/0"),)))
     ),
 }
 

@@ -12,7 +12,7 @@ from edge.fakes import Clock
 from vyos_agent.core.model import Reason, State, Vip
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge import clock as clocks
-from vyos_agent.edge.report import ClusterReporter
+from vyos_agent.edge.report import ClusterReporter, Facts
 
 VIP = Vip("192.168.0.123", 24, "eth0")
 REPORT = Report(
@@ -34,7 +34,7 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> ClusterReporter:
 
 
 def build(reporter: ClusterReporter, *failed: str, **changes: Any) -> dict[str, Any]:
-    return reporter.build(values.config(), dataclasses.replace(REPORT, **changes), failed)
+    return reporter.build(values.config(), dataclasses.replace(REPORT, **changes), Facts(failed=failed))
 
 
 def test_all_is_well(reporter: ClusterReporter) -> None:

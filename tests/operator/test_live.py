@@ -158,9 +158,9 @@ def test_what_is_refused_leaves_what_ran(api: Api, running: Operator, make: Make
     agents.says("node2", 1, {"cluster": ("Standby", "node1")})
     api.says("edge", "Programmed", "True", "Programmed")
     before = api.config_map("edge", "node1")
-    make("edge", spec(nodes=("node1", "node3"), unicast=True))
+    make("edge", spec(nodes=("node1", "node3"), onCordon="Standby"))
     message = api.says("edge", "Accepted", "False", "NotBuilt")
-    assert message.startswith("spec.unicast: ")
+    assert message.startswith("spec.onCordon: ")
     assert api.says("edge", "Programmed", "False", "NotAccepted") == (
         "generation 2 is not accepted (NotBuilt); the members keep generation 1"
     )

@@ -57,11 +57,10 @@ REF = "spec.preSharedSecret.secretKeyRef"
             id="one address in two groups",
         ),
         pytest.param(
-            world(cluster(group(services=("ssh", "192.168.0.123/24/eth0")), unicast=True)),
+            world(cluster(onCordon="Standby")),
             "False",
             "NotBuilt",
-            "spec.unicast: heartbeats to node addresses come with a later release; set it to false or remove it; "
-            "spec.groups[0].services[0]: the host service 'ssh' comes with a later release; remove it",
+            "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
             id="not built yet",
         ),
         pytest.param(
@@ -190,7 +189,7 @@ def working(**more: Any) -> World:
 
 def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
     before = carried_out(working())
-    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), unicast=True)))
+    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), onCordon="Standby")))
     assert conditions(done) == {
         "Accepted": ("False", "NotBuilt"),
         "Programmed": ("False", "NotAccepted"),

@@ -55,7 +55,7 @@ def at_work(api: Api, make: Make) -> Agents:
 def test_quiet_means_no_request_that_writes(api: Api, run_operator: Run, make: Make) -> None:
     with run_operator(RESYNC_SECONDS="1", AUDIT_SECONDS="1") as operator:
         at_work(api, make)
-        make("refused", spec(unicast=True, address="192.168.0.9/24/eth0"))
+        make("refused", spec(onCordon="Standby", address="192.168.0.9/24/eth0"))
         api.says("refused", "Accepted", "False", "NotBuilt")
         versions, count = settled(api), writes(api)
         time.sleep(5)
@@ -165,6 +165,26 @@ def test_an_api_server_that_is_away_is_waited_for(
         found.mend()
         until(lambda: api.config("edge", "node1")["generation"] == 2, "the edit to be carried out")
         until(lambda: api.config_map("second", "node1"), "the new cluster to be carried out")
+        assert operator.health()[0] == 200
+
+
+def test_a_cluster_deleted_during_an_outage_keeps_no_address(
+    api: Api, between: tuple[Proxy, Path], make: Make, tmp_path: Path
+) -> None:
+    """The watches come back with lists, which say nothing of what is gone; its address is free all the same."""
+    found, kubeconfig = between
+    with harness.operator(kubeconfig, tmp_path) as operator:
+        make("keeps", spec(address="192.168.0.9/24/eth0"))  # so that no list is empty
+        make("edge")
+        api.says("edge", "Accepted", "True", "Accepted")
+        found.cut()
+        api.request("DELETE", f"{harness.CLUSTERS}/edge")
+        api.collect("edge")
+        make("next")
+        found.mend()
+        api.says("next", "Accepted", "True", "Accepted")
+        until(lambda: api.config_map("next", "node1"), "the next cluster's configuration")
+        assert api.config_map("edge", "node1") is None
         assert operator.health()[0] == 200
 
 

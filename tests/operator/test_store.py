@@ -143,6 +143,22 @@ def test_nodes_wake_their_clusters_when_they_come_and_go_and_not_at_every_heartb
     ready = {"conditions": [{"type": "Ready", "status": "False"}]}
     store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "4"}, "status": ready})
     assert news(marked) == {"edge"}
+    addressed = {
+        **ready,
+        "addresses": [
+            {"type": "Hostname", "address": "node1"},
+            {"type": "InternalIP", "address": "10.0.0.1"},
+            {"type": "ExternalIP", "address": "192.0.2.1"},
+            {"type": "InternalIP", "address": "2001:DB8::1"},
+        ],
+    }
+    store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "5"}, "status": addressed})
+    assert news(marked) == {"edge"}
+    world = store.world("edge", NOW)
+    assert world is not None
+    assert world.addresses == {"node1": ("10.0.0.1", "2001:db8::1")}
+    store.put(kinds.NODES, {"metadata": {**node["metadata"], "resourceVersion": "6"}, "status": addressed})
+    assert news(marked) == set()
     store.drop(kinds.NODES, None, "node1", "n")
     assert news(marked) == {"edge"}
 

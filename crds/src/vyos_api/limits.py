@@ -26,6 +26,8 @@ SECONDARIES = 31
 SERVICES = 32
 MONITORS = 16
 MAINTENANCE = 32
+NODE_ADDRESSES = 8
+"""Addresses of one node to which unicast frames go; two (one of each family) is what Kubernetes gives."""
 MEMBERS = 64
 """Members of one cluster; at 64 x 32 groups a status is half a megabyte, a third of etcd's limit for one object."""
 

@@ -89,6 +89,9 @@ class NodeConfig:
     groups: tuple[Group, ...]
     unicast: bool = False
     fence: str = "None"
+    nodes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """With unicast, the members' node addresses: frames go there too. Left out of the JSON where there are none, so
+    that agents from before it read what they can use."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -120,7 +123,9 @@ class KeySet:
 
 def node_config_to_dict(config: NodeConfig) -> dict[str, Any]:
     """The JSON form of a NodeConfig."""
-    return {"version": NODE_CONFIG_VERSION, **_camel_dict(dataclasses.asdict(config))}
+    fields = _camel_dict({k: v for k, v in dataclasses.asdict(config).items() if k != "nodes"})
+    nodes = {"nodes": {name: list(addresses) for name, addresses in config.nodes.items()}} if config.nodes else {}
+    return {"version": NODE_CONFIG_VERSION, **fields, **nodes}
 
 
 def node_config_to_json(config: NodeConfig) -> str:
@@ -154,6 +159,7 @@ def node_config_from_dict(raw: object) -> NodeConfig:
         groups=tuple(_group(g) for g in f.children("groups")),
         unicast=f.take("unicast", bool),
         fence=f.take("fence", str),
+        nodes=_nodes(f.optional("nodes", dict) or {}),
     )
     f.done()
     if config.dead_ms <= 2 * config.keepalive_ms:
@@ -201,6 +207,11 @@ def key_set_from_dict(raw: object) -> KeySet:
     if sum(k.use == "send" for k in keys) != 1:
         raise ConfigError('keys: exactly one key must have the use "send"')
     return KeySet(uid=uid, keys=keys)
+
+
+def _nodes(raw: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    fields = _Fields(raw, "nodes.")
+    return {name: fields.strings(name) for name in raw}
 
 
 def _group(f: _Fields) -> Group:

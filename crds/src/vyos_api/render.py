@@ -6,7 +6,9 @@ cluster, since both sides of a planned move compare generations of the same thin
 
 from __future__ import annotations
 
-from vyos_api import nodeconfig, services, v1alpha1
+from collections.abc import Mapping, Sequence
+
+from vyos_api import limits, nodeconfig, services, v1alpha1
 from vyos_api.nodeconfig import Address, NodeConfig
 
 
@@ -15,8 +17,13 @@ def members(spec: v1alpha1.Spec) -> tuple[str, ...]:
     return tuple(sorted({m for g in spec.groups for m in g.members}))
 
 
-def render(cluster: v1alpha1.VyosCluster, node: str) -> NodeConfig:
-    """The NodeConfig of a member. Raises ValueError for a node that is none, or without uid or generation."""
+def render(
+    cluster: v1alpha1.VyosCluster, node: str, addresses: Mapping[str, Sequence[str]] | None = None
+) -> NodeConfig:
+    """The NodeConfig of a member. Raises ValueError for a node that is none, or without uid or generation.
+
+    `addresses`: those of the nodes; used with unicast only, so that nothing else changes when one of them does.
+    """
     spec, metadata = cluster.spec, cluster.metadata
     if node not in members(spec):
         raise ValueError(f"{node} is no member of {metadata.name} (members: {', '.join(members(spec))})")
@@ -43,7 +50,16 @@ def render(cluster: v1alpha1.VyosCluster, node: str) -> NodeConfig:
         groups=tuple(_group(spec, g) for g in spec.groups),
         unicast=spec.unicast,
         fence=spec.fence,
+        nodes=_nodes(spec, addresses or {}) if spec.unicast else {},
     )
+
+
+def _nodes(spec: v1alpha1.Spec, addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Of the members, and without a shared address that a node took for its own."""
+    services_ = [services.parse(text) for group in spec.groups for text in group.services]
+    shared = {service.address for service in services_ if isinstance(service, Address)}
+    found = {name: tuple(a for a in addresses.get(name, ()) if a not in shared) for name in members(spec)}
+    return {name: own[: limits.NODE_ADDRESSES] for name, own in found.items() if own}
 
 
 def _group(spec: v1alpha1.Spec, group: v1alpha1.Group) -> nodeconfig.Group:

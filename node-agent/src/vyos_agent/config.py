@@ -28,7 +28,11 @@ UID_TEXT = 64
 """Kubernetes' UIDs have 36 characters; the name of an abstract unix socket, of which the UID is a part, at most 107."""
 INTERFACE = re.compile(rf"[!-.0-9;-~]{{1,{limits.INTERFACE_NAME}}}")
 """Printable ASCII but '/' and ':', which Linux refuses in names (dev_valid_name in net/core/dev.c)."""
-LATER = "comes with a later release; remove it"
+NO_FENCE, NFTABLES = "None", "Nftables"
+UNFOUND = ":unfound"
+"""The interface of an address for which none is named, until one is found (`edge.finding`)."""
+UNICAST = ":unicast"
+"""The link by which frames go straight to the members' node addresses. No interface has ':' in its name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +46,6 @@ class Endpoint:
 
 def resolve(config: NodeConfig, keys: KeySet) -> Config:
     """The core's configuration. Raises ConfigError."""
-    _not_built(config)
     _numbers(config)
     _names("node", "member", config.members)
     _names("groups", "group", (g.name for g in config.groups))
@@ -56,13 +59,18 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
     if len(set(config.interfaces)) != len(config.interfaces):
         raise ConfigError("interfaces: one is named twice")
     endpoint(config)
+    if config.fence not in (NO_FENCE, NFTABLES):
+        raise ConfigError(f"fence: {config.fence!r} is neither {NO_FENCE} nor {NFTABLES}")
+    for name, addresses in config.nodes.items():
+        for j, text in enumerate(addresses):
+            _node_address(f"nodes.{name}[{j}]", text)
     groups = tuple(_group(f"groups[{i}]", g) for i, g in enumerate(config.groups))
     _distinct(groups)
     return Config(
         cluster_id=cluster_id(config.uid),
         generation=config.generation,
         me=config.node,
-        interfaces=config.interfaces,
+        interfaces=(*config.interfaces, *([UNICAST] if config.unicast else [])),
         keepalive_ms=config.keepalive_ms,
         dead_ms=config.dead_ms,
         init_dead_ms=config.init_dead_ms,
@@ -72,6 +80,12 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
         groups=groups,
         keyring=Keyring(keys.send.id, {k.id: k.secret for k in keys.keys}),
     )
+
+
+def sought(config: NodeConfig) -> frozenset[str]:
+    """The addresses that name no interface."""
+    unnamed = [a.address for g in config.groups for a in g.addresses if a.interface is None]
+    return frozenset(str(ipaddress.ip_address(text)) for text in unnamed)
 
 
 def endpoint(config: NodeConfig) -> Endpoint:
@@ -95,17 +109,6 @@ def cluster_id(uid: str) -> bytes:
         return uuid.UUID(uid).bytes
     except ValueError:
         return hashlib.sha256(uid.encode()).digest()[:16]
-
-
-def _not_built(config: NodeConfig) -> None:
-    if config.unicast:
-        raise ConfigError(f"unicast: {LATER}")
-    if config.fence != "None":
-        raise ConfigError(f"fence: {config.fence!r} {LATER}")
-    for i, group in enumerate(config.groups):
-        for field in ("units", "monitors", "maintenance"):
-            if getattr(group, field):
-                raise ConfigError(f"groups[{i}].{field}: {LATER}")
 
 
 def _numbers(config: NodeConfig) -> None:
@@ -138,6 +141,15 @@ def _most(path: str, count: int, most: int, what: str = "") -> None:
 def _interface(path: str, name: str) -> None:
     if not INTERFACE.fullmatch(name) or name in (".", ".."):
         raise ConfigError(f"{path}: {name!r} is no interface name")
+
+
+def _node_address(path: str, text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ConfigError(f"{path}: {text!r} is no IP address") from None
+    if address.is_multicast or address.is_unspecified or address.is_link_local:
+        raise ConfigError(f"{path}: {address} is no address that frames can be sent to")
 
 
 def _group(path: str, group: ConfigGroup) -> Group:
@@ -174,10 +186,9 @@ def _vip(path: str, raw: Address) -> Vip:
         raise ConfigError(f"{path}.address: {address} is no address that a router can share")
     if raw.prefix > address.max_prefixlen:
         raise ConfigError(f"{path}.prefix: must be at most {address.max_prefixlen}, not {raw.prefix}")
-    if raw.interface is None:
-        raise ConfigError(f"{path}.interface: is missing; finding the interface by the address {LATER[:-11]}; name it")
-    _interface(f"{path}.interface", raw.interface)
-    return Vip(str(address), raw.prefix, raw.interface, _broadcast(path, raw.broadcast, address.version))
+    if raw.interface is not None:
+        _interface(f"{path}.interface", raw.interface)
+    return Vip(str(address), raw.prefix, raw.interface or UNFOUND, _broadcast(path, raw.broadcast, address.version))
 
 
 def _broadcast(path: str, text: str | None, version: int) -> str | None:

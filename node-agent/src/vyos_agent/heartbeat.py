@@ -58,7 +58,7 @@ async def _run(options: argparse.Namespace, item: Item | None) -> int:
     stop = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _request_stop, stop, number)
-    daemon = Daemon(options.node, State(options.state), keep_configs=item is None)
+    daemon = Daemon(options.node, State(options.state), keep_configs=item is None, hooks=options.hooks)
     control = _control(options, daemon)
     daemon.start()
     try:
@@ -116,7 +116,10 @@ def _load(options: argparse.Namespace) -> Item | None:
         return None
     from vyos_agent.edge import standalone  # the API's models are a burden that only this way needs
 
-    return standalone.load(options.config, options.node)
+    peers: dict[str, list[str]] = {}
+    for name, address in options.peer:
+        peers.setdefault(name, []).append(address)
+    return standalone.load(options.config, options.node, peers)
 
 
 def _control(options: argparse.Namespace, daemon: Daemon) -> ControlServer | None:
@@ -149,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--control-gid", type=int, metavar="GID", help="let this group use the control socket; default: nobody else")
     add("--state", type=Path, metavar="DIR", help="remember configurations and epochs there")
     add("--config", type=Path, metavar="FILE", help="serve the VyosCluster in this manifest, with no Kubernetes")
+    text = "with --config and unicast: an address of another member; once for each"
+    add("--peer", type=_peer, action="append", default=[], metavar="NAME=ADDRESS", help=text)
+    add("--hooks", type=Path, metavar="DIR", help="run the executables there when groups move (docs/hooks.md)")
     level, log_format = os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FORMAT", "text")
     add("--log-level", type=_one_of(logs.LEVELS), default=level, metavar="LEVEL", help=f"{', '.join(logs.LEVELS)}")
     add("--log-format", type=_one_of(logs.FORMATS), default=log_format, metavar="FORMAT", help="text or json")
@@ -159,6 +165,13 @@ def _node(text: str) -> str:
     if not NODE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no node name: letters, digits, '-' and '.', at most 253")
     return text
+
+
+def _peer(text: str) -> tuple[str, str]:
+    name, _, address = text.partition("=")
+    if not NODE.fullmatch(name) or not address:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=ADDRESS")
+    return name, address
 
 
 def _one_of(words: Sequence[str]) -> Callable[[str], str]:

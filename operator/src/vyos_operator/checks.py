@@ -50,7 +50,7 @@ def judge(world: World) -> Verdict:
     return Verdict(
         refusal=None,
         note=unknown_nodes(world, cluster.spec),
-        configs=tuple(render(cluster, member) for member in members(cluster.spec)),
+        configs=tuple(render(cluster, member, world.addresses) for member in members(cluster.spec)),
         keys=psk.key_set(secret, cluster.metadata.uid),
     )
 

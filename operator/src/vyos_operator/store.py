@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from vyos_api import names
+from vyos_api import names, rules
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.problems import InvalidObject
 from vyos_api.render import members, render
@@ -109,6 +109,7 @@ class Store:
             created=claim.created,
             held=claim.held,
             rivals=self._claims.rivals(name),
+            addresses={node: body["addresses"] for (_, node), body in self._objects[kinds.NODES].items()},
             former=dict(self._known[name].former),
         )
 
@@ -117,7 +118,7 @@ class Store:
         if kind is kinds.CLUSTERS:
             self._cluster_changed(name, after)
         elif kind is kinds.NODES:
-            if before is None or after is None or before["lost"] != after["lost"]:
+            if before is None or after is None or _told(before) != _told(after):
                 self._mark_all(n for n, known in self._known.items() if name in known.members)
         elif kind is kinds.CONFIG_MAPS:
             if namespace == self._settings.agent_namespace:
@@ -196,7 +197,24 @@ def _older(body: Body, known: Body) -> bool:
 def _trimmed(kind: Kind, body: Body) -> Body:
     """The body without what nobody asks for and what would fill the memory."""
     meta = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {"metadata": meta, "lost": _lost(body)} if kind is kinds.NODES else {**body, "metadata": meta}
+    if kind is kinds.NODES:
+        return {"metadata": meta, "lost": _lost(body), "addresses": _addresses(body)}
+    return {**body, "metadata": meta}
+
+
+def _told(node: Body) -> tuple[bool, tuple[str, ...]]:
+    """What a Node's clusters want to know of it."""
+    return node["lost"], node["addresses"]
+
+
+def _addresses(node: Body) -> tuple[str, ...]:
+    """Its InternalIPs, in the kubelet's order, spelled canonically."""
+    found = (node.get("status") or {}).get("addresses") or ()
+    return tuple(
+        str(ip)
+        for a in found
+        if a.get("type") == "InternalIP" and (ip := rules.parse_ip(a.get("address", ""))) is not None
+    )
 
 
 def _lost(node: Body) -> bool:

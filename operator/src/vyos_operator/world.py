@@ -42,6 +42,8 @@ class World:
     """What the agents may hold for this cluster by the ConfigMaps that exist or are being written."""
     rivals: tuple[Claim, ...]
     """What the other clusters claim, as far as it meets this one's addresses."""
+    addresses: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """The InternalIPs of each Node."""
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The owner before the present one, of the groups that were seen to move."""
 
@@ -60,6 +62,9 @@ class Ref:
 class Plan:
     """What is still to do for one cluster, in the order of the fields; all of it may be repeated."""
 
+    doubtful: str | None = None
+    """The cluster's UID where something that was written before is gone: before it is written again, the API server is
+    asked whether this life of the cluster is over. A watch that was away may not have shown its deletion."""
     apply: tuple[Body, ...] = ()
     """Objects that are missing or differ."""
     delete: tuple[Ref, ...] = ()

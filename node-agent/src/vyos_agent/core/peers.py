@@ -140,6 +140,7 @@ class Peers:
         peer.acking = max(peer.acking, acked)
         if peer.run == beat.parts:
             peer.acked, peer.whole = peer.acking, beat.sequence
+            self.changed |= beat.parts > 1 and bool(peer.fresher)  # its word about others counts from now on
 
     def _note_evidence(self, entry: wire.PeerEntry, at_ms: int) -> None:
         """What one member says of another's life: heard there is as good as heard here."""

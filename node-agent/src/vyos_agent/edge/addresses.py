@@ -71,6 +71,7 @@ class Slot:
         """Interfaces that hold its addresses."""
         # The loop's:
         self.told: Held | None = None
+        self.first = True
         # The worker's:
         self.placed: dict[Vip, Entry] = {}
         self.own: set[Entry] = set()
@@ -189,9 +190,11 @@ class AddressKeeper(threading.Thread):
             logger.error("%s: the kernel refuses to tell about addresses: %s", slot.name, error.strerror)
             failed = dict.fromkeys(wanted, error.strerror or str(error))
             slot.verify = True
+        failed = {vip: text for vip, text in failed.items() if wanted[vip].life_ms}  # the rest was only asked about
         slot.own = {dataclasses.replace(e, marked=True) for e in slot.placed.values()}
         slot.indexes = frozenset(e.index for e in slot.placed.values())
-        self._tell(self._deliver, slot, level, Held(frozenset(slot.placed), failed))
+        left_ms = {vip: entry.left_s * 1000 for vip, entry in slot.placed.items() if entry.marked and entry.left_s}
+        self._tell(self._deliver, slot, level, Held(frozenset(slot.placed), failed, left_ms))
 
     def _apply(
         self, kernel: Kernel, slot: Slot, wanted: Mapping[Vip, Grant], scope: frozenset[Vip], *, verify: bool
@@ -280,8 +283,13 @@ class AddressKeeper(threading.Thread):
             self._loop.call_soon_threadsafe(what, *args)
 
     def _deliver(self, slot: Slot, level: int, held: Held) -> None:
-        if slot.closed or level != slot.level or held == slot.told:
+        if slot.closed or level != slot.level:
             return
+        if not slot.first:  # what an earlier life left is of use in the first answer only
+            held = dataclasses.replace(held, left_ms={})
+            if held == slot.told:
+                return
+        slot.first = False
         for vip, text in held.failed.items():
             if slot.told is None or slot.told.failed.get(vip) != text:
                 logger.warning("%s: cannot hold %s: %s", slot.name, vip.text, text)

@@ -91,12 +91,17 @@ def advertisement(ip: ipaddress.IPv6Address, mac: bytes, *, router: bool) -> byt
     """An unsolicited neighbour advertisement to all nodes, which overrides what they know."""
     flags = NA_OVERRIDE | (NA_ROUTER if router else 0)
     option = struct.pack("!BB6s", TARGET_LINK_LAYER_ADDRESS, 1, mac)
-    head, tail = struct.pack("!BB", NEIGHBOUR_ADVERTISEMENT, 0), struct.pack("!I16s", flags, ip.packed) + option
+    packet = icmpv6(NEIGHBOUR_ADVERTISEMENT, struct.pack("!I16s", flags, ip.packed) + option, ip, ALL_NODES)
+    return ALL_NODES_MAC + mac + struct.pack("!H", ETH_P_IPV6) + packet
+
+
+def icmpv6(kind: int, tail: bytes, source: ipaddress.IPv6Address, target: ipaddress.IPv6Address) -> bytes:
+    """An IPv6 packet of neighbour discovery; `tail` follows type, code and checksum."""
+    head = struct.pack("!BB", kind, 0)
     length = len(head) + 2 + len(tail)
-    pseudo = ip.packed + ALL_NODES.packed + struct.pack("!I3xB", length, ICMPV6)
+    pseudo = source.packed + target.packed + struct.pack("!I3xB", length, ICMPV6)
     icmp = head + struct.pack("!H", _checksum(pseudo + head + bytes(2) + tail)) + tail
-    header = struct.pack("!IHBB16s16s", 6 << 28, length, ICMPV6, HOP_LIMIT, ip.packed, ALL_NODES.packed)
-    return ALL_NODES_MAC + mac + struct.pack("!H", ETH_P_IPV6) + header + icmp
+    return struct.pack("!IHBB16s16s", 6 << 28, length, ICMPV6, HOP_LIMIT, source.packed, target.packed) + icmp
 
 
 def _checksum(data: bytes) -> int:

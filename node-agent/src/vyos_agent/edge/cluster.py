@@ -1,4 +1,4 @@
-"""One cluster on this node: its Node and runner, its sockets, its place among the addresses, its files.
+"""One cluster on this node: its Node and runner, and what these drive: frames, addresses, services, monitors, files.
 
 Wires the parts together and decides nothing. Everything here runs in the loop's thread.
 """
@@ -6,51 +6,60 @@ Wires the parts together and decides nothing. Everything here runs in the loop's
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import functools
+import dataclasses
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vyos_agent.config import NFTABLES, UNFOUND
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Configured, Frame, Held, Hinted, LinkChanged, Stopping
+from vyos_agent.core.events import Configured, Event, Frame, Held, Hinted, LinkChanged, Monitored, Served, Stopping
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Vip
+from vyos_agent.core.model import Config, Ending, Reason, Vip
 from vyos_agent.core.node import Node
+from vyos_agent.edge import single
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
+from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
+from vyos_agent.edge.fence import Fence
+from vyos_agent.edge.heartbeats import Heartbeats
+from vyos_agent.edge.hooks import Executor, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
-from vyos_agent.edge.multicast import Multicast, open_socket
+from vyos_agent.edge.monitors import Monitors
+from vyos_agent.edge.moves import Moves
 from vyos_agent.edge.orders import Item
-from vyos_agent.edge.report import STATE_NAMES, ClusterReporter
+from vyos_agent.edge.ownership import Ownership
+from vyos_agent.edge.probing import Prober
+from vyos_agent.edge.report import LIVING, STATE_NAMES, ClusterReporter, Facts
 from vyos_agent.edge.runner import Runner
+from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.state import State
+from vyos_agent.edge.unicast import Unicast
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 1.0
-"""When to try again to open a socket that could not be opened."""
 STOP_S = (STOP_LIMIT_MS + RELEASE_LIMIT_MS) / 1000 + 1
 """How long a cluster may take to leave; the core's own limit is shorter (core.farewell)."""
 
 
-class Taken(Exception):
-    """Another process of this network namespace serves the cluster."""
-
-
+@dataclasses.dataclass(frozen=True, slots=True)
 class Tools:
     """What all clusters of the daemon share."""
 
-    def __init__(self, keeper: AddressKeeper, links: Links, announcer: Announcer, state: State) -> None:
-        self.keeper = keeper
-        self.links = links
-        self.announcer = announcer
-        self.state = state
+    keeper: AddressKeeper
+    links: Links
+    announcer: Announcer
+    state: State
+    monitors: Monitors
+    services: HostServices
+    unicast: Unicast
+    prober: Prober
+    hooks: Hooks
+    executor: Executor
+    """What runs the host's programs."""
 
 
 class Cluster:
@@ -63,21 +72,34 @@ class Cluster:
         *,
         on_change: Callable[[], None],
         on_crash: Callable[[Cluster, Exception], None],
+        on_end: Callable[[Cluster, Ending], None],
     ) -> None:
+        """`on_end`: the node's life is over, and nobody had asked it to stop."""
         self.item = item
         self._tools = tools
         self._on_change = on_change
         self._on_crash = on_crash
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._lock = single.lock(item.uid)
         self._reporter = ClusterReporter(lambda name: tools.links.get(name) is not None, now)
-        self._multicast = Multicast(item.endpoint)
+        self._heartbeats = Heartbeats(item, tools.links, tools.unicast, self._turn)
+        self._carriers = Carriers(tools.links, self._heartbeats, self._turn)
+        self._watch = tools.monitors.open(item.config.cluster, self._monitored)
+        self._ownership = Ownership(
+            tools.prober,
+            tools.announcer,
+            item.config.cluster,
+            beacon=self._heartbeats.source,
+            on_change=on_change,
+            on_conflict=self._conflict,
+        )
+        self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
+        self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
+        self._newest_hold: tuple[Mapping[Vip, int], int] = ({}, 0)
+        self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._gone = asyncio.Event()
-        self._opening = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._retry: asyncio.TimerHandle | None = None
-        self._unopened: dict[str, str] = {}
-        self._loop = asyncio.get_running_loop()
-        self._lock = _lock(item.uid)
         self._runner: Runner | None = None
 
     # -- life
@@ -85,29 +107,32 @@ class Cluster:
     async def start(self) -> None:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
-        await self._open_sockets()
+        await self._heartbeats.apply(item)
         epochs = _higher(self._tools.state.epochs(core.cluster_id), item.epochs)
         node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
-        self._slot = self._tools.keeper.open(item.config.cluster, _scope(core), node.may_hold, self._held)
+        self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
+        self._services.configure(core)
+        self._configure_fence()
         self._runner = Runner(node, self)
-        for interface in self._multicast.interfaces:
-            self._listen(interface)
-        self._runner.turn(*(LinkChanged(name, self._is_up(name)) for name in self.interfaces))
+        self._heartbeats.listen()
+        self._runner.turn(*self._carriers.events(item))
+        self._watch_monitors()
 
     async def update(self, item: Item) -> None:
         """A new configuration, or only new epochs, of the same cluster."""
         before, self.item = self.item, item
         if item.epochs:
             self._turn(Hinted(item.epochs))
-        if item.core == before.core and item.endpoint == before.endpoint:
+        if item.core == before.core and item.endpoint == before.endpoint and item.config.nodes == before.config.nodes:
             return
-        await self._open_sockets()  # before the core speaks on them, and the old ones are closed after
+        await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
         self._failed = {}
-        self._tools.keeper.rescope(self._slot, _scope(item.core))
-        events = [LinkChanged(name, self._is_up(name)) for name in self.interfaces]
-        self._turn(*events, Configured(item.core))
-        for name in set(self._multicast.interfaces) - set(item.core.interfaces):
-            self._drop(name)
+        self._tools.keeper.rescope(self._slot, _places(item.core))
+        self._services.configure(item.core)
+        self._configure_fence()
+        self._turn(*self._carriers.events(item), Configured(item.core))
+        self._watch_monitors()
+        self._heartbeats.settle()
         logger.info("%s: generation %d is in force", item.config.cluster, item.core.generation)
 
     async def stop(self) -> None:
@@ -122,16 +147,17 @@ class Cluster:
         await self.close()
 
     async def close(self) -> None:
-        """End at once; whatever is held still is removed."""
+        """End at once; whatever is held still is removed, and whatever runs is stopped."""
         if self._runner is not None:
             self._runner.end()
             self._tools.keeper.close(self._slot)
             self._runner = None
-        await asyncio.gather(*self._tasks)
-        if self._retry is not None:
-            self._retry.cancel()
-        for interface in self._multicast.interfaces:
-            self._drop(interface)
+        self._watch.close()
+        self._ownership.close()
+        self._carriers.close()
+        await self._heartbeats.close()
+        await self._services.close()
+        await self._fence.close()
         self._lock.close()
 
     # -- what others ask and tell
@@ -145,18 +171,27 @@ class Cluster:
         """Its item in the daemon's report; None when it is not running."""
         if self._runner is None:
             return None
-        failed = [vip.text for vip in self._failed]
-        return self._reporter.build(self.item.config, self._runner.node.report(), failed)
+        return self._reporter.build(self.item.config, self._runner.node.report(), self._facts())
+
+    def _facts(self) -> Facts:
+        mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]
+        return Facts(
+            failed=[vip.text for vip in self._failed],
+            fence=self._fence.problem,
+            answers=self._ownership.answers,
+            unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
+        )
 
     def link_changed(self, name: str, link: Link | None) -> None:
         """An interface came, went, or changed."""
         if self._runner is None or name not in self.interfaces:
             return
-        if name in self.item.config.interfaces and self._multicast.index(name) != (link.index if link else None):
-            self._open_later()
+        self._heartbeats.link_changed(name, link)
         self._turn(LinkChanged(name, link is not None and link.up))
+        self._carriers.look()
+        self._configure_fence()
 
-    def _turn(self, *events: Configured | Hinted | LinkChanged | Stopping | Held) -> None:
+    def _turn(self, *events: Event) -> None:
         if self._runner is not None:
             self._runner.turn(*events)
 
@@ -164,96 +199,60 @@ class Cluster:
         self._failed = {v: t for v, t in {**self._failed, **held.failed}.items() if v not in held.vips}
         self._turn(held)
 
-    def _is_up(self, name: str) -> bool:
-        link = self._tools.links.get(name)
-        return link is not None and link.up
+    def _monitored(self, verdicts: Mapping[str, bool]) -> None:
+        self._turn(Monitored(verdicts))
 
-    # -- sockets
+    def _served(self, served: Served) -> None:
+        self._turn(served)
 
-    def _listen(self, interface: str) -> None:
-        self._loop.add_reader(self._multicast.fileno(interface), self._turn)
+    def _configure_fence(self) -> None:
+        self._fence.configure(self.item.core, wanted=self.item.config.fence == NFTABLES)
 
-    def _mute(self, interface: str) -> None:
-        fd = self._multicast.fileno(interface)
-        if fd >= 0:
-            self._loop.remove_reader(fd)
+    def _hold_again(self) -> None:
+        if self._runner is not None and not self._runner.over:
+            lifetimes_ms, at_ms = self._newest_hold
+            self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
 
-    def _drop(self, interface: str) -> None:
-        self._mute(interface)
-        sock = self._multicast.detach(interface)
-        if sock is not None:
-            self._tools.links.soon(sock.close)
-        self._unopened.pop(interface, None)
+    def _conflict(self, vip: Vip, mac: bytes) -> None:
+        self._moves.conflict(self.item.core, vip, mac)
 
-    def _open_later(self) -> None:
-        self._retry = None
-        task = self._loop.create_task(self._open_sockets(), name=f"sockets of {self.item.config.cluster}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _watch_monitors(self) -> None:
+        config = self.item.config
+        self._watch.set(
+            self.item.core.monitors,
+            interval_ms=config.keepalive_ms,
+            dead_ms=config.monitor_dead_ms,
+            scope=self._carriers.scope,
+        )
 
-    async def _open_sockets(self) -> None:
-        """One socket for each heartbeat interface that is there, bound to what it is now."""
-        async with self._opening:
-            there = [name for name in self.item.core.interfaces if self._tools.links.get(name) is not None]
-            self._unopened = {name: text for name, text in self._unopened.items() if name in there}
-            old = self._multicast
-            new = old if old.endpoint == self.item.endpoint else Multicast(self.item.endpoint)
-            for name in self.item.core.interfaces:
-                link = self._tools.links.get(name)
-                if new.index(name) == (link.index if link else None):
-                    continue
-                if new is old:
-                    self._drop(name)
-                if link is not None:
-                    await self._open(new, name, link)
-            if new is not old:
-                for name in old.interfaces:
-                    self._drop(name)
-                self._multicast = new
-                for name in new.interfaces:
-                    self._listen(name)
-            if self._unopened and self._retry is None:
-                self._retry = self._loop.call_later(RETRY_S, self._open_later)
-
-    async def _open(self, multicast: Multicast, name: str, link: Link) -> None:
-        endpoint = multicast.endpoint
-        opening = functools.partial(open_socket, endpoint, self.item.core.cluster_id, link.index)
-        try:
-            sock = await self._tools.links.run(opening)
-        except OSError as error:
-            self._cannot_open(name, error)
-            return
-        self._unopened.pop(name, None)
-        multicast.attach(name, link.index, sock)
-        if self._runner is not None and multicast is self._multicast:
-            self._listen(name)
-        logger.info("%s: heartbeats on %s (%s port %d)", self.item.config.cluster, name, endpoint.group, endpoint.port)
-
-    def _cannot_open(self, name: str, error: OSError) -> None:
-        text = error.strerror or str(error)
-        if error.errno == errno.EACCES:
-            text += f" (a port below 1024, such as {self.item.endpoint.port}, needs NET_BIND_SERVICE)"
-        if self._unopened.get(name) != text:
-            self._unopened[name] = text
-            logger.warning("%s: no heartbeats on %s: %s; trying again", self.item.config.cluster, name, text)
+    def _is_alone(self) -> bool:
+        """Nobody else lives who could start the services."""
+        peers = self._runner.node.report().peers if self._runner is not None else ()
+        return not any(peer.state in LIVING for peer in peers)
 
     # -- ports of the runner
 
     def drain(self, at_ms: int) -> tuple[Frame, ...]:
         """Frames that have come."""
-        return self._multicast.drain(at_ms)
+        return self._heartbeats.drain(at_ms)
 
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
-        """Multicast; whether it was accepted."""
-        return self._multicast.send(datagrams)
+        """Send; whether it was accepted."""
+        accepted = self._heartbeats.send(datagrams)
+        if accepted or self._is_alone():
+            self._services.renew()
+        return accepted
 
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
-        self._tools.keeper.hold(self._slot, lifetimes_ms, at_ms)
+        self._newest_hold = (lifetimes_ms, at_ms)
+        ready = self._moves.ready(lifetimes_ms)
+        self._fence.renew(vip for vip, life_ms in ready.items() if life_ms)
+        self._tools.keeper.hold(self._slot, ready, at_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
-        """Nothing: `config.resolve` takes no units yet."""
-        assert not running, running
+        """Have these host services run."""
+        self._services.serve(running)
 
     def announce(self, vips: tuple[Vip, ...]) -> None:
         """Tell the LAN."""
@@ -269,42 +268,31 @@ class Cluster:
         facts = [d.reason.value, f"epoch {d.epoch}", *([d.peer] if d.peer else [])]
         moved = f"{STATE_NAMES[d.before]} -> {STATE_NAMES[d.after]}"
         logger.info("%s/%s: %s (%s)", self.item.config.cluster, d.group, moved, ", ".join(facts))
+        self._moves.decided(d, self.item.core)
+        if d.reason is Reason.FIRST_CLAIM:
+            vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]
+            self._ownership.first_claim(vips)
 
     def changed(self) -> None:
         """The report says something new."""
+        if self._runner is not None:
+            self._ownership.see(self.item.core, self._runner.node)
         self._on_change()
 
     def stopped(self, ending: Ending) -> None:
         """The node's life is over."""
         self._gone.set()
+        if ending is not Ending.LEFT:
+            self._on_end(self, ending)
 
     def crashed(self, error: Exception) -> None:
         """A fault of ours: this cluster cannot go on."""
         self._on_crash(self, error)
 
 
-def interfaces(item: Item) -> tuple[str, ...]:
-    """Every interface that matters to a member: those with heartbeats, then those of its groups' addresses."""
-    groups = [g for g in item.core.groups if item.core.me in g.members]
-    return tuple(dict.fromkeys([*item.core.interfaces, *(v.interface for g in groups for v in g.vips)]))
-
-
-def _scope(core: Config) -> frozenset[Vip]:
+def _places(core: Config) -> frozenset[Vip]:
     return frozenset(vip for group in core.groups for vip in group.vips)
 
 
 def _higher(*maps: Mapping[str, int]) -> dict[str, int]:
     return {name: max(m.get(name, 0) for m in maps) for m in maps for name in m}
-
-
-def _lock(uid: str) -> socket.socket:
-    """One agent per cluster and network namespace: the name is the kernel's, and dies with this process."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        sock.bind(f"\0vyos-cluster/{uid}")
-    except OSError as error:
-        with contextlib.closing(sock):
-            if error.errno != errno.EADDRINUSE:
-                raise
-        raise Taken("another heartbeat daemon in this network namespace serves this cluster; stop it") from None
-    return sock

@@ -11,17 +11,27 @@ import asyncio
 import dataclasses
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from vyos_agent.core.model import Ending
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
-from vyos_agent.edge.cluster import Cluster, Taken, Tools, interfaces
+from vyos_agent.edge.carriers import interfaces
+from vyos_agent.edge.cluster import Cluster, Tools
+from vyos_agent.edge.finding import Finder
+from vyos_agent.edge.hooks import Direct, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
+from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
+from vyos_agent.edge.probing import Prober
+from vyos_agent.edge.services import HostServices
+from vyos_agent.edge.single import Taken
 from vyos_agent.edge.state import State
+from vyos_agent.edge.unicast import Unicast
 from vyos_api import __version__
 from vyos_api.nodeconfig import ConfigError
 
@@ -30,6 +40,8 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0
 """What could not be started is tried again after so long, twice as long each time."""
+SETTLE_S = 0.1
+"""An interface that comes up gets its addresses one by one: one look for all of them."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -45,8 +57,19 @@ class Pending:
 class Daemon:
     """One per process. `start` once, `configure` often, `stop` once."""
 
-    def __init__(self, node: str, state: State, *, keep_configs: bool = True) -> None:
-        """`keep_configs`: whether the state directory is where configurations come from at the next start."""
+    def __init__(
+        self,
+        node: str,
+        state: State,
+        *,
+        keep_configs: bool = True,
+        services: HostServices | None = None,
+        hooks: Path | None = None,
+    ) -> None:
+        """`keep_configs`: whether the state directory is where configurations come from at the next start.
+
+        `services`: for tests, another systemd than the host's. `hooks`: the directory with the administrator's.
+        """
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the error when the process cannot go on."""
@@ -58,9 +81,24 @@ class Daemon:
         self._refused: tuple[Refusal, ...] = ()
         self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links = Links(on_link=self._link, on_address=self._address_removed)
+        self._links = Links(on_link=self._link, on_address=self._address_moved)
         self._keeper = AddressKeeper(asyncio.get_running_loop(), on_crash=self._break)
-        self._tools = Tools(self._keeper, self._links, Announcer(self._links.get), state)
+        services = services or HostServices()
+        executor = services if keep_configs else Direct()  # a router's own daemon is in no container
+        self._tools = Tools(
+            keeper=self._keeper,
+            links=self._links,
+            announcer=Announcer(self._links.get),
+            state=state,
+            monitors=Monitors(),
+            services=services,
+            unicast=Unicast(),
+            prober=Prober(self._links.get),
+            hooks=Hooks(hooks, executor),
+            executor=executor,
+        )
+        self._finder = Finder()
+        self._seeking: asyncio.TimerHandle | None = None
         self._revision = 0
         self._shown: dict[str, Any] | None = None
         self._moved = asyncio.Event()
@@ -95,11 +133,18 @@ class Daemon:
                 if pending.timer is not None:
                     pending.timer.cancel()
             self._pending.clear()
+            if self._seeking is not None:
+                self._seeking.cancel()
             await asyncio.gather(*(c.stop() for c in self._clusters.values()))
             self._clusters.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tools.monitors.close()
+        self._tools.unicast.close()
+        self._tools.prober.close()
+        await self._tools.hooks.close()
+        await self._tools.services.close()
         await self._links.close()
         await asyncio.to_thread(self._keeper.stop)
         await asyncio.to_thread(self._state.stop)
@@ -110,11 +155,12 @@ class Daemon:
 
     async def _serve(self, ordered: Orders, *, fresh: bool) -> tuple[Refusal, ...]:
         async with self._turns:
-            ids = {item.core.cluster_id: item for item in ordered.items}
+            self._finder.keep({item.uid for item in ordered.items} | {c.item.uid for c in self._clusters.values()})
+            ids = {item.core.cluster_id: item for item in await self._located(ordered.items)}
             spared = {i for i, c in self._clusters.items() if i not in ids and _names(ordered.refused, c)}
             self._forget_pending()
             await self._end([i for i in self._clusters if i not in ids and i not in spared])
-            await self._links.want(self._interfaces([*ordered.items, *(self._clusters[i].item for i in spared)]))
+            await self._links.want(self._interfaces([*ids.values(), *(self._clusters[i].item for i in spared)]))
             refused = list(ordered.refused)
             for cluster_id, item in ids.items():
                 message = await self._bring(cluster_id, item, [self._clusters[i].item for i in spared], fresh=fresh)
@@ -148,7 +194,9 @@ class Daemon:
 
     async def _begin(self, cluster_id: bytes, item: Item) -> str | None:
         try:
-            cluster = Cluster(item, self._tools, on_change=self._look_soon, on_crash=self._crashed)
+            cluster = Cluster(
+                item, self._tools, on_change=self._look_soon, on_crash=self._crashed, on_end=self._ended_itself
+            )
         except Taken as error:
             return str(error)
         self._clusters[cluster_id] = cluster
@@ -172,6 +220,32 @@ class Daemon:
     def _interfaces(self, items: Iterable[Item]) -> set[str]:
         return {name for item in items for name in interfaces(item)}
 
+    # -- addresses that name no interface
+
+    async def _located(self, items: Sequence[Item]) -> list[Item]:
+        if not any(item.sought for item in items):
+            return list(items)
+        try:
+            subnets = await self._links.subnets()
+        except OSError as error:
+            logger.error("the kernel refuses to tell about addresses: %s", error)
+            subnets = []
+        return [self._finder.locate(item, subnets) for item in items]
+
+    def _seek(self) -> None:
+        self._seeking = None
+        self._run(self._locate_again())
+
+    async def _locate_again(self) -> None:
+        """An address of the node's own came or went: some shared addresses may belong elsewhere now."""
+        async with self._turns:
+            running = list(self._clusters.values())
+            items = await self._located([cluster.item for cluster in running])
+            await self._links.want(self._interfaces([*items, *(p.item for p in self._pending.values())]))
+            for cluster, item in zip(running, items, strict=True):
+                if item.core != cluster.item.core:
+                    await cluster.update(item)
+
     # -- trying again
 
     def _forget_pending(self) -> None:
@@ -190,6 +264,7 @@ class Daemon:
         async with self._turns:
             if self._pending.get(cluster_id) is not pending:
                 return
+            (pending.item,) = await self._located([pending.item])
             message = await self._begin(cluster_id, pending.item)
             if message is not None:
                 self._try_again(cluster_id, pending)
@@ -203,18 +278,28 @@ class Daemon:
     def _crashed(self, cluster: Cluster, error: Exception) -> None:
         """Drop the cluster and begin it anew, as a new life: its peers judge it by its frames, as ever."""
         logger.critical("%s: a fault of ours ended it", cluster.item.config.cluster, exc_info=error)
-        self._run(self._replace(cluster))
+        self._run(self._replace(cluster, "the agent failed while serving it and begins anew; its log has the details"))
 
-    async def _replace(self, cluster: Cluster) -> None:
+    def _ended_itself(self, cluster: Cluster, ending: Ending) -> None:
+        name = cluster.item.config.cluster
+        if ending is Ending.ROLLED_BACK:
+            logger.warning("%s: this node was rolled back or cloned: it begins anew as another life", name)
+            self._run(self._replace(cluster, "this node was rolled back or cloned; it begins anew"))
+        else:
+            message = f"another node calls itself {self.node}; one of the two must get another name"
+            logger.critical("%s: %s", name, message)
+            self._run(self._replace(cluster, message, again=False))
+
+    async def _replace(self, cluster: Cluster, message: str, *, again: bool = True) -> None:
         async with self._turns:
             cluster_id = cluster.item.core.cluster_id
             if self._clusters.get(cluster_id) is not cluster:
                 return
             del self._clusters[cluster_id]
             await cluster.close()
-            message = "the agent failed while serving it and begins anew; its log has the details"
             self._refused = (*self._refused, orders.refusal(cluster.item, message))
-            self._try_again(cluster_id, Pending(cluster.item, message))
+            if again:
+                self._try_again(cluster_id, Pending(cluster.item, message))
             self._look_soon()
 
     # -- what the machine tells
@@ -224,9 +309,13 @@ class Daemon:
             cluster.link_changed(name, link)
         self._look_soon()
 
-    def _address_removed(self, index: int | None, port: int) -> None:
-        if not port or port != self._keeper.port:
+    def _address_moved(self, index: int | None, port: int, removed: bool) -> None:
+        if port and port == self._keeper.port:
+            return
+        if removed:
             self._keeper.check(index)
+        if self._seeking is None and any(cluster.item.sought for cluster in self._clusters.values()):
+            self._seeking = asyncio.get_running_loop().call_later(SETTLE_S, self._seek)
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():

@@ -39,6 +39,8 @@ NAME_BYTES = 15
 IFINFO = struct.Struct("=BBHiII")
 IFADDR = struct.Struct("=BBBBI")
 RTMSG = struct.Struct("=8BI")
+CACHEINFO = struct.Struct("=IIII")
+"""struct ifa_cacheinfo: preferred, valid, and two stamps."""
 FOREVER = 0xFFFFFFFF
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -67,6 +69,8 @@ class Entry:
     address: str
     prefix: int
     marked: bool = True
+    left_s: int = dataclasses.field(default=0, compare=False)
+    """The life that it has left at the least, in whole seconds, when the kernel was asked."""
 
     @property
     def ip(self) -> IpAddress:
@@ -105,7 +109,14 @@ class Kernel:
         """The interface of this name or alternative name, None when there is none. Raises OSError."""
         text = name.encode() + b"\0"
         kind = IFLA_IFNAME if len(text) <= NAME_BYTES + 1 else IFLA_ALT_IFNAME
-        body = IFINFO.pack(0, 0, 0, 0, 0, 0) + attribute(kind, text)
+        return self._one_link(0, attribute(kind, text))
+
+    def link_at(self, index: int) -> Link | None:
+        """The interface of this number, None when there is none. Raises OSError."""
+        return self._one_link(index, b"")
+
+    def _one_link(self, index: int, name: bytes) -> Link | None:
+        body = IFINFO.pack(0, 0, 0, index, 0, 0) + name
         body += attribute(IFLA_EXT_MASK, struct.pack("=I", RTEXT_FILTER_SKIP_STATS))
         try:
             return _link(self._netlink.get(Message(RTM_GETLINK, 0, body)))
@@ -173,7 +184,7 @@ def _named(entry: Entry) -> bytes:
 def _put(put: Put) -> Message:
     """Deprecated from birth (preferred 0), so that the router's own connections go by its own addresses."""
     entry = put.entry
-    body = _named(entry) + attribute(IFA_CACHEINFO, struct.pack("=IIII", 0, put.life_s, 0, 0))
+    body = _named(entry) + attribute(IFA_CACHEINFO, CACHEINFO.pack(0, put.life_s, 0, 0))
     body += attribute(IFA_PROTO, bytes([MARK]))
     if put.broadcast is not None:
         body += attribute(IFA_BROADCAST, _ip(put.broadcast).packed)
@@ -207,4 +218,6 @@ def _entry(body: bytes) -> Entry | None:
     packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
     if family not in (socket.AF_INET, socket.AF_INET6) or packed is None:
         return None
-    return Entry(index, socket.inet_ntop(family, packed), prefix, found.get(IFA_PROTO) == bytes([MARK]))
+    _, valid_s, _, _ = CACHEINFO.unpack_from(found.get(IFA_CACHEINFO, bytes(CACHEINFO.size)))
+    left_s = max(0, valid_s - 1)  # the kernel rounds up (inet_fill_ifaddr, inet6_fill_ifaddr)
+    return Entry(index, socket.inet_ntop(family, packed), prefix, found.get(IFA_PROTO) == bytes([MARK]), left_s)

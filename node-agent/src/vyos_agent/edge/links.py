@@ -13,11 +13,15 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from vyos_agent.edge import netlink
-from vyos_agent.edge.kernel import IFADDR, IFINFO, READY, RTM_DELADDR, RTM_NEWLINK, Kernel, Link
+from vyos_agent.edge.finding import Subnet
+from vyos_agent.edge.kernel import IFADDR, IFINFO, READY, RTM_DELADDR, RTM_NEWADDR, RTM_NEWLINK, Kernel, Link
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RTM_DELLINK = 17
 SO_RCVBUFFORCE = 33
@@ -38,10 +42,11 @@ class Links:
         self,
         *,
         on_link: Callable[[str, Link | None], None],
-        on_address: Callable[[int | None, int], None],
+        on_address: Callable[[int | None, int, bool], None],
         make: Callable[[], Kernel] = Kernel,
     ) -> None:
-        """`on_address(index, port)`: an address was removed there (None: some were), by the socket of that port."""
+        """`on_address(index, port, removed)`: an address there was removed, or set (None: anywhere, anything), by the
+        socket of that port."""
         self._on_link = on_link
         self._on_address = on_address
         self._make = make
@@ -86,7 +91,11 @@ class Links:
         """What is known of an interface; None: there is none of this name, or nobody wanted it."""
         return self._table.get(name)
 
-    async def run(self, work: Callable[[], socket.socket]) -> socket.socket:
+    async def subnets(self) -> list[Subnet]:
+        """Every address of the node's own that brings a subnet along. Raises OSError."""
+        return await self.run(self._subnets)
+
+    async def run(self, work: Callable[[], T]) -> T:
         """Do work that takes RTNL in the thread that may wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
@@ -106,15 +115,15 @@ class Links:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._on_address(None, 0)  # events were lost: look at everything
+                self._on_address(None, 0, True)  # events were lost: look at everything
                 self._look_soon()
                 continue
             for kind, _, _, port, body in netlink.messages(data):
                 self._event(kind, port, body)
 
     def _event(self, kind: int, port: int, body: bytes) -> None:
-        if kind == RTM_DELADDR:
-            self._on_address(IFADDR.unpack_from(body)[4], port)
+        if kind in (RTM_NEWADDR, RTM_DELADDR):
+            self._on_address(IFADDR.unpack_from(body)[4], port, kind == RTM_DELADDR)
         elif kind in (RTM_NEWLINK, RTM_DELLINK):
             _, _, _, index, flags, _ = IFINFO.unpack_from(body)
             known = [(name, link) for name, link in self._table.items() if link is not None and link.index == index]
@@ -153,9 +162,19 @@ class Links:
                 self._set(name, link)
 
     def _ask(self, names: frozenset[str]) -> dict[str, Link | None]:
+        kernel = self._door()
+        return {name: kernel.link(name) for name in names}
+
+    def _subnets(self) -> list[Subnet]:
+        kernel = self._door()
+        entries = [e for e in kernel.addresses() if not e.marked and e.prefix < e.ip.max_prefixlen]
+        links = {index: kernel.link_at(index) for index in {e.index for e in entries}}
+        return [Subnet(link.name, e) for e in entries if (link := links[e.index]) is not None]
+
+    def _door(self) -> Kernel:
         if self._kernel is None:
             self._kernel = self._make()
-        return {name: self._kernel.link(name) for name in names}
+        return self._kernel
 
     def _set(self, name: str, link: Link | None) -> None:
         known = name in self._table

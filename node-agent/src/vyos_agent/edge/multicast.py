@@ -9,43 +9,26 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import errno
-import itertools
 import logging
 import socket
 import struct
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vyos_agent.config import Endpoint
-from vyos_agent.core import wire
 from vyos_agent.core.events import Frame
-from vyos_agent.edge.clock import NS_PER_MS
+from vyos_agent.core.model import wire_id
+from vyos_agent.edge import bpf, frames
 
 logger = logging.getLogger(__name__)
 
-FRAMES_MAX = 256
-"""Frames taken in one turn; what is left wakes the loop again (shared/protocol README)."""
-RECEIVE_BUFFER = 512 * 1024
-"""Some 500 small frames of the largest cluster's 63 peers; bounded, as anybody on the LAN can fill it."""
-STEP_NS = 5 * NS_PER_MS
-"""The wall clock was set when it moved so much against the monotonic one; less is the time between two readings."""
-STAMP = struct.Struct("=qq")
-"""struct __kernel_timespec, the same on every architecture since Linux 5.1."""
-SPACE = socket.CMSG_SPACE(STAMP.size)
-
-SO_ATTACH_FILTER = 26
-SO_RCVBUFFORCE = 33
-SO_TIMESTAMPNS_NEW = 64
 SO_BINDTOIFINDEX = 62
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
 """asm-generic/socket.h, linux/in.h, linux/in6.h: what Python's socket module has no name for."""
-UDP_HEADER = 8
-"""A socket filter on UDP sees the header first (udp_queue_rcv_one_skb in net/ipv4/udp.c)."""
-BPF_LD_W, BPF_LD_LEN, BPF_JEQ, BPF_JGT, BPF_JGE, BPF_RET = 0x20, 0x80, 0x15, 0x25, 0x35, 0x06
-"""linux/bpf_common.h: load a word, load the length, jump if, return."""
-TAKE_ALL = 0xFFFF
+
+
+SENDER = slice(28, 32)
+"""Where a frame names its sender (`core.wire`). Believed for reports only: the frame is not opened here."""
 
 
 def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.socket:
@@ -55,9 +38,8 @@ def open_socket(endpoint: Endpoint, cluster_id: bytes, index: int) -> socket.soc
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, index)
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS_NEW, 1)
-        _attach(sock, _filter(cluster_id))
+        frames.prepare(sock)
+        bpf.attach(sock, bpf.program([*frames.magic(), *frames.of_cluster(cluster_id)]))
         (_bind_v4 if v4 else _bind_v6)(sock, endpoint, index)
     except OSError:
         sock.close()
@@ -74,8 +56,13 @@ class Multicast:
         """Datagrams that were not accepted for sending, by the error's name."""
         self._sockets: dict[str, tuple[int, socket.socket]] = {}
         self._failing: dict[str, str] = {}
-        self._drained_ms: int | None = None
-        self._offset_ns = _offset_ns()
+        self._dates = frames.Dates()
+        self._members: frozenset[bytes] = frozenset()
+        self._sources: dict[tuple[str, bytes], str] = {}
+
+    def expect(self, members: Iterable[str]) -> None:
+        """Whose addresses `source` is to know."""
+        self._members = frozenset(_sender(member) for member in members)
 
     def attach(self, interface: str, index: int, sock: socket.socket) -> None:
         """Use this socket for an interface that has none."""
@@ -126,44 +113,25 @@ class Multicast:
             logger.warning("%s: heartbeats do not go out: %s (told once until it changes)", interface, error.strerror)
 
     def drain(self, now: int) -> tuple[Frame, ...]:
-        """What is queued, at most FRAMES_MAX, dated on the core's clock, oldest first. Never blocks."""
-        offset_ns = _offset_ns()
-        stepped = abs(offset_ns - self._offset_ns) > STEP_NS
-        self._offset_ns = offset_ns
-        wall_ns = time.time_ns()
-        floor = now if stepped or self._drained_ms is None else self._drained_ms
-        sources = [_received(name, sock) for name, (_, sock) in self._sockets.items()]
-        frames = [
-            Frame(data, interface, min(now, max(floor, now - (wall_ns - stamp_ns) // NS_PER_MS)))
-            for interface, data, stamp_ns in itertools.islice(_fairly(sources), FRAMES_MAX)
-        ]
-        self._drained_ms = now
-        return tuple(sorted(frames, key=lambda f: f.at_ms))
+        """What is queued, dated on the core's clock, oldest first; no more than a turn's worth. Never blocks."""
+        sockets = self._sockets.items()
+        return self._dates.frames([frames.received(name, sock, self._noter(name)) for name, (_, sock) in sockets], now)
+
+    def source(self, member: str, interface: str) -> str | None:
+        """The address that a member's frames come from on an interface, by the frames' own word."""
+        return self._sources.get((interface, _sender(member)))
+
+    def _noter(self, interface: str) -> frames.Note:
+        def note(data: bytes, address: str) -> None:
+            sender = data[SENDER]
+            if sender in self._members:
+                self._sources[interface, sender] = address.partition("%")[0]
+
+        return note
 
 
-def _received(interface: str, sock: socket.socket) -> Iterator[tuple[str, bytes, int]]:
-    """Queued datagrams with the kernel's stamp, wall clock in nanoseconds."""
-    while True:
-        try:
-            data, control, _, _ = sock.recvmsg(wire.FRAME_MAX + 1, SPACE)
-        except OSError:
-            return  # empty, or the interface is going away: the next link event tells
-        seconds, nanoseconds = STAMP.unpack_from(control[0][2]) if control else (0, time.time_ns())
-        yield interface, data, seconds * 1_000_000_000 + nanoseconds
-
-
-def _fairly(sources: list[Iterator[tuple[str, bytes, int]]]) -> Iterator[tuple[str, bytes, int]]:
-    """One of each in turn, so that a flood on one interface leaves the others their share."""
-    while sources:
-        for source in list(sources):
-            try:
-                yield next(source)
-            except StopIteration:
-                sources.remove(source)
-
-
-def _offset_ns() -> int:
-    return time.time_ns() - time.monotonic_ns()
+def _sender(member: str) -> bytes:
+    return wire_id(member).to_bytes(4, "big")
 
 
 def _bind_v4(sock: socket.socket, endpoint: Endpoint, index: int) -> None:
@@ -185,25 +153,3 @@ def _bind_v6(sock: socket.socket, endpoint: Endpoint, index: int) -> None:
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
     sock.bind((str(endpoint.group), endpoint.port, 0, index))
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16si", endpoint.group.packed, index))
-
-
-def _filter(cluster_id: bytes) -> bytes:
-    """Magic, cluster and length, in this order; each instruction is code, jump if true, if false, operand."""
-    words = [(0, wire.MAGIC)]
-    words += [(wire.CLUSTER_ID.start + i, cluster_id[i : i + 4]) for i in range(0, len(cluster_id), 4)]
-    checks: list[tuple[int, int]] = []
-    for offset, word in words:
-        checks += [(BPF_LD_W, UDP_HEADER + offset), (BPF_JEQ, int.from_bytes(word, "big"))]
-    checks += [(BPF_LD_LEN, 0), (BPF_JGE, UDP_HEADER + wire.FRAME_MIN), (BPF_JGT, UDP_HEADER + wire.FRAME_MAX)]
-    program = b""
-    for i, (code, operand) in enumerate(checks):
-        to_drop = len(checks) - i  # the instruction before the last one takes, the last one drops
-        yes, no = {BPF_JEQ: (0, to_drop), BPF_JGE: (0, to_drop), BPF_JGT: (to_drop, 0)}.get(code, (0, 0))
-        program += struct.pack("=HBBI", code, yes, no, operand)
-    return program + struct.pack("=HBBI", BPF_RET, 0, 0, TAKE_ALL) + struct.pack("=HBBI", BPF_RET, 0, 0, 0)
-
-
-def _attach(sock: socket.socket, program: bytes) -> None:
-    buffer = ctypes.create_string_buffer(program, len(program))
-    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)

@@ -29,6 +29,8 @@ class Item:
     endpoint: configs.Endpoint
     epochs: Mapping[str, int]
     """The highest epochs known elsewhere."""
+    sought: frozenset[str] = frozenset()
+    """Addresses that name no interface: in `core` they have the one that was found."""
 
     @property
     def uid(self) -> str:
@@ -86,7 +88,8 @@ def item(config: NodeConfig, keys: KeySet, epochs: Mapping[str, int], node: str)
     """One cluster to serve, checked. Raises ConfigError."""
     if config.node != node:
         raise ConfigError(f"node: this is for {config.node!r}, and this node is {node!r}")
-    return Item(config, keys, configs.resolve(config, keys), configs.endpoint(config), epochs)
+    core = configs.resolve(config, keys)
+    return Item(config, keys, core, configs.endpoint(config), epochs, configs.sought(config))
 
 
 def apart(new: Item, other: Item) -> None:

@@ -5,10 +5,12 @@ Names what deviates and counts what is well, because the status of a quiet clust
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from vyos_agent.core.model import State
+from vyos_agent.config import UNFOUND, UNICAST
+from vyos_agent.core.model import Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
 from vyos_api.nodeconfig import NodeConfig
@@ -18,6 +20,21 @@ STATE_NAMES = {state: state.name.title() for state in State}
 WELL = "Alive"
 STARTING = "Listening"
 """States of a peer that are no deviation; only the first makes it ready."""
+LIVING = frozenset({WELL, STARTING})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What the shell knows beside the core: each a deviation."""
+
+    failed: Collection[str] = ()
+    """Addresses that the kernel refused when it was asked last."""
+    fence: str = ""
+    """Why there is no fence, though one is wanted."""
+    unfound: Collection[str] = ()
+    """Addresses whose subnet no interface has."""
+    answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Addresses that do not answer on the LAN as they should: NoAnswer, WrongMAC or TwoMACs."""
 
 
 class ClusterReporter:
@@ -30,25 +47,27 @@ class ClusterReporter:
         self._calendar = Calendar()
         self._used: set[object] = set()
 
-    def build(self, config: NodeConfig, report: Report, failed: Collection[str]) -> dict[str, Any]:
-        """One item of `clusters`. `failed`: addresses that the kernel refused when it was asked last."""
+    def build(self, config: NodeConfig, report: Report, facts: Facts) -> dict[str, Any]:
+        """One item of `clusters`."""
         self._used = set()
+        units = {group.name: group.units for group in config.groups}
+        links = {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)}
         alive = sum(p.state == WELL for p in report.peers)
         built = {
             "cluster": config.cluster,
             "uid": config.uid,
             "generation": report.generation,
-            "groups": [self._group(g) for g in report.groups],
+            "groups": [self._group(g, units.get(g.name, ())) for g in report.groups],
             "peers": {"ready": alive, "all": len(report.peers)},
-            "monitors": {"ready": 0, "all": 0},
-            "interfaces": {"ready": sum(report.links.values()), "all": len(report.links)},
-            "deviations": self._deviations(report, failed),
+            "monitors": {"ready": sum(v is True for v in report.monitors.values()), "all": len(report.monitors)},
+            "interfaces": {"ready": sum(links.values()), "all": len(links)},
+            "deviations": self._deviations(report, links, facts),
             "drops": dict(report.drops),
         }
         self._calendar.keep(self._used)
         return built
 
-    def _group(self, group: GroupReport) -> dict[str, Any]:
+    def _group(self, group: GroupReport, units: tuple[str, ...]) -> dict[str, Any]:
         return {
             "name": group.name,
             "state": STATE_NAMES[group.state],
@@ -57,15 +76,24 @@ class ClusterReporter:
             "sinceMs": self._wall_ms(("group", group.name, group.since_ms), group.since_ms),
             "reason": group.reason.value if group.reason is not None else None,
             "addresses": [vip.text for vip in group.vips],
-            "services": [],
+            "services": list(units) if group.services is Serving.RUNNING else [],
         }
 
-    def _deviations(self, report: Report, failed: Collection[str]) -> list[dict[str, Any]]:
+    def _deviations(self, report: Report, links: Mapping[str, bool], facts: Facts) -> list[dict[str, Any]]:
         listening = any(g.state is State.LISTENING for g in report.groups)
         found = [self._peer(p) for p in report.peers if _deviates(p, listening=listening)]
-        down = sorted(name for name, up in report.links.items() if not up)
+        deaf = sorted(p.name for p in report.peers if p.state == WELL and p.links == (UNICAST,))
+        found += [self._other("Multicast", name, "Lost") for name in deaf]
+        down = sorted(name for name, up in links.items() if not up)
         found += [self._other("Interface", name, "Down" if self._here(name) else "Missing") for name in down]
-        return found + [self._other("Address", text, "Failed") for text in sorted(failed)]
+        found += [self._other("Address", text, "Failed") for text in sorted(facts.failed)]
+        found += [self._other("Address", text, "NoInterface") for text in sorted(facts.unfound)]
+        found += [self._other("Fence", facts.fence, "Failed")] if facts.fence else []
+        found += [self._other("Answer", text, state) for text, state in sorted(facts.answers.items())]
+        dead = sorted(text for text, verdict in report.monitors.items() if verdict is False)
+        found += [self._other("Monitor", text, "Unreachable") for text in dead]
+        ailing = [g for g in report.groups if g.services in (Serving.FAILED, Serving.ABSENT)]
+        return found + [self._other("Service", f"{g.name}: {g.message}", str(g.services)) for g in ailing]
 
     def _peer(self, peer: PeerReport) -> dict[str, Any]:
         since_ms = self._wall_ms(("peer", peer.name, peer.state, peer.since_ms), peer.since_ms)

@@ -5,6 +5,7 @@ Imported only when there is such a file, because the API's models (pydantic) cos
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vyos_agent.edge import orders
@@ -20,8 +21,11 @@ class FileError(ValueError):
     """The file cannot be used; the text has one line for each field at fault."""
 
 
-def load(path: Path, node: str) -> Item:
-    """The cluster in the file, as this member's order. Raises FileError."""
+def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None) -> Item:
+    """The cluster in the file, as this member's order. Raises FileError.
+
+    `peers`: the other members' node addresses, which unicast needs and no manifest tells.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -31,7 +35,11 @@ def load(path: Path, node: str) -> Item:
         later = notbuilt.not_built(found.cluster.spec)
         if later:
             raise FileError(_lines(path, later))
-        config = render.render(found.cluster, node)
+        config = render.render(found.cluster, node, peers)
+        unknown = [m for m in config.members if m != node and m not in config.nodes] if config.unicast else []
+        if unknown:
+            text = f"where {', '.join(unknown)} can be reached is not known; give --peer {unknown[0]}=ADDRESS"
+            raise FileError(_lines(path, [f"spec.unicast: {text}"]))
         uid = config.uid
         key_set = KeySet(uid, (Key(KEY_ID, "send", keys.heartbeat_key(found.secret, uid)),))
         return orders.item(config, key_set, {}, node)

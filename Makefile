@@ -1,0 +1,93 @@
+# The same commands for people and for CI. `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+GROUND := tests/ground/ground
+PYTEST := $(BIN)/python -m pytest
+# Everything that needs neither root nor an API server
+LIGHT := not apiserver and not netns and not e2e and not e2e_long and not e2e_kind and not soak
+# Everything that `make test` runs beside it
+HEAVY := (apiserver or netns or e2e) and not e2e_long and not e2e_kind and not soak
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: deps setup ## a newcomer's tour: three routers, the chart, one resource, a failover to watch; all gone at its end
+	@PYTHONPATH=tests $(BIN)/python -m demo
+
+.PHONY: test
+test: deps setup check heavy ## all tests but the long ones, end-to-end ones on real routers included
+
+.PHONY: setup
+setup: .venv/.ready ## .venv with everything
+
+.PHONY: check
+check: setup ## format, types, imports, generated files, unit and simulation tests; no root, no API server
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests/ground tests/e2e tests/product.py tests/demo.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m vyos_api.crd --check
+	$(PYTEST) -q -m "$(LIGHT)"
+
+.PHONY: heavy
+heavy: setup ## the tests of `make test` that `make check` leaves out
+	$(PYTEST) -m "$(HEAVY)"
+
+.PHONY: e2e
+e2e: deps setup ## the end-to-end tests alone
+	$(PYTEST) -m "e2e and not e2e_long and not e2e_kind" tests/e2e tests/ground
+
+.PHONY: e2e-long
+e2e-long: deps setup ## end-to-end tests that take minutes each
+	$(PYTEST) -m e2e_long
+
+.PHONY: format
+format: setup ## write the code as ruff wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: generate
+generate: setup ## write the files that are generated from the models
+	$(BIN)/python -m vyos_api.crd
+
+.PHONY: lock
+lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UPGRADE=1: to the newest)
+	for extra in dev operator agent; do \
+	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
+	    --generate-hashes --custom-compile-command "make lock" $${UPGRADE:+--upgrade} -o requirements/$$extra.lock; \
+	done
+
+.PHONY: bins
+bins: deps ## Kubernetes, etcd and helm, built once into the cache
+	@$(GROUND) bins
+
+.PHONY: down
+down: ## take down whatever a demo or a test left standing
+	@$(GROUND) down
+
+.PHONY: clean
+clean: ## remove what was built here (the ground's cache stays: tests/ground/README.md)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+.PHONY: deps
+deps: ## the Debian packages that the test ground needs
+	@$(GROUND) deps
+
+.venv/.ready: requirements/dev.lock pyproject.toml
+	@echo "setup: .venv from requirements/dev.lock"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "setup: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11 setup" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv \
+	  || { echo "setup: $(PYTHON) has no working venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@# uv first, for it installs the rest in seconds where pip takes a minute or two
+	@awk '/^[^ ]/ {uv = /^uv==/} uv' requirements/dev.lock > .venv/uv.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r .venv/uv.lock
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes --only-binary :all: requirements/dev.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,71 @@
+"""Which of a cluster's links are up: its interfaces, as the kernel says, and unicast, which is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from vyos_agent.config import UNICAST
+from vyos_agent.core.events import LinkChanged
+from vyos_agent.edge.clock import now
+from vyos_agent.edge.heartbeats import Heartbeats
+from vyos_agent.edge.links import Links
+from vyos_agent.edge.orders import Item
+
+
+class Carriers:
+    """Of one cluster. `events` whenever its item changes, `look` whenever an interface does."""
+
+    def __init__(self, links: Links, heartbeats: Heartbeats, tell: Callable[[LinkChanged], None]) -> None:
+        self._links = links
+        self._heartbeats = heartbeats
+        self._tell = tell
+        self._item: Item | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def events(self, item: Item) -> list[LinkChanged]:
+        """The state of every link that matters to this member."""
+        self._item = item
+        found = [LinkChanged(name, self._is_up(name)) for name in interfaces(item)]
+        return [*found, LinkChanged(UNICAST, self._unicast_is_up(item))] if UNICAST in item.core.interfaces else found
+
+    def look(self) -> None:
+        """A carrier came or went, or a dead interval is over since: judge unicast."""
+        item = self._item
+        if item is None or UNICAST not in item.core.interfaces:
+            return
+        self._disarm()
+        self._tell(LinkChanged(UNICAST, self._unicast_is_up(item)))
+        if not any(self._is_up(name) for name in item.config.interfaces):
+            self._timer = asyncio.get_running_loop().call_later(item.core.dead_ms / 1000, self.look)
+
+    def scope(self) -> int:
+        """The interface that link-local monitors are on: the first with heartbeats."""
+        link = self._links.get(self._item.config.interfaces[0]) if self._item is not None else None
+        return link.index if link is not None else 0
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        self._item = None
+        self._disarm()
+
+    def _is_up(self, name: str) -> bool:
+        link = self._links.get(name)
+        return link is not None and link.up
+
+    def _unicast_is_up(self, item: Item) -> bool:
+        """Its frames may come by any interface: it is up while they do, or while one of the cluster's has a carrier."""
+        heard_ms = self._heartbeats.unicast_heard_ms
+        lately = heard_ms is not None and now() - heard_ms < item.core.dead_ms
+        return lately or any(self._is_up(name) for name in item.config.interfaces)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def interfaces(item: Item) -> tuple[str, ...]:
+    """Every interface that matters to a member: those with heartbeats, then those of its groups' addresses."""
+    groups = [g for g in item.core.groups if item.core.me in g.members]
+    return tuple(dict.fromkeys([*item.config.interfaces, *(v.interface for g in groups for v in g.vips)]))

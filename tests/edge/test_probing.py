@@ -1,0 +1,260 @@
+"""Who answers for an address: questions and answers with a real kernel, verdicts, rivals, and the first claim."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from edge import netns
+from edge.netns import ip
+from edge.waiting import until
+from vyos_agent.core.model import Vip
+from vyos_agent.edge import arp, probing
+from vyos_agent.edge.kernel import Kernel, Link
+from vyos_agent.edge.neighbours import Ear, Mouth
+from vyos_agent.edge.probing import Answer, Part, Prober, Watch
+
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
+
+VIP, VIP6 = Vip("192.0.2.99", 24, "eth0"), Vip("2001:db8::99", 64, "eth0")
+OWNER, RIVAL = "192.0.2.2", "192.0.2.3"
+
+
+class Lan:
+    """eth0 here; two neighbours on the same wire, each in a namespace of its own."""
+
+    def __init__(self, owner: str, rival: str) -> None:
+        self.owner = owner
+        self.rival = rival
+        kernel = Kernel()
+        found = kernel.link("eth0")
+        kernel.close()
+        assert found is not None
+        self.link: Link | None = found
+
+    def has(self, place: str, *vips: Vip) -> None:
+        for vip in vips:
+            ip("addr", "add", f"{vip.address}/{vip.prefix}", "dev", "eth0", *_nodad(vip), netns=place)
+
+    def loses(self, place: str, *vips: Vip) -> None:
+        for vip in vips:
+            ip("addr", "del", f"{vip.address}/{vip.prefix}", "dev", "eth0", netns=place)
+
+    def mac(self, place: str) -> str:
+        return netns.run("ip", "netns", "exec", place, "cat", "/sys/class/net/eth0/address").strip()
+
+
+def _nodad(vip: Vip) -> list[str]:
+    return ["nodad"] if ":" in vip.address else []
+
+
+@pytest.fixture
+def lan() -> Iterator[Lan]:
+    with netns.private():
+        ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        ip("link", "set", "br0", "up", "addrgenmode", "none")
+        with netns.named("edge-owner", "edge-rival") as names:
+            ip("link", "add", "eth0", "type", "veth", "peer", "name", "p0")
+            for name, port in zip(names, ("p1", "p2"), strict=True):
+                ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
+            for place in (None, *names):
+                ip("link", "set", "eth0", "addrgenmode", "none", netns=place)
+                ip("link", "set", "eth0", "up", netns=place)
+            for port in ("p0", "p1", "p2"):
+                ip("link", "set", port, "master", "br0", "up", "addrgenmode", "none")
+            for place, last in ((None, 1), (names[0], 2), (names[1], 3)):
+                ip("addr", "add", f"192.0.2.{last}/24", "dev", "eth0", netns=place)
+                ip("addr", "add", f"fe80::{last}/64", "dev", "eth0", "nodad", netns=place)
+                ip("addr", "add", f"2001:db8::{last}/64", "dev", "eth0", "nodad", netns=place)
+            yield Lan(*names)
+
+
+class Desk:
+    def __init__(self, lan: Lan) -> None:
+        self.lan = lan
+        self.changes = 0
+        self.rivals: list[Vip] = []
+        self.beacons: dict[str, str] = {"r2": OWNER}
+        self.prober = Prober(lambda name: lan.link if name == "eth0" else None)
+        self.watch: Watch = self.prober.open(
+            "edge",
+            beacon=lambda member, interface: self.beacons.get(member),
+            on_change=self._changed,
+            on_rival=lambda vip, mac: self.rivals.append(vip),
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def follows(self, *vips: Vip, owner: str | None = "r2", mine: bool = False) -> None:
+        self.watch.set({vip: Part(owner, mine=mine) for vip in vips})
+
+    async def says(self, answers: dict[str, str]) -> None:
+        try:
+            await until(lambda: self.watch.answers == answers, 4)
+        except AssertionError:
+            raise AssertionError(f"{self.watch.answers}, not {answers}") from None
+
+    async def rounds(self, count: int) -> None:
+        """Wait until each address was asked for so often."""
+        for _ in range(count):
+            probes = list(self.watch.probes.values())
+            await until(lambda found=probes: all(p.begun_ms is not None for p in found), 3)  # type: ignore[misc]
+            await until(lambda found=probes: all(p.begun_ms is None for p in found), 3)  # type: ignore[misc]
+
+
+@pytest.fixture
+async def desk(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    for name, value in (
+        ("ROUND_MS", 300), ("FIRST_MS", 100), ("AGAIN_MS", 200), ("ASK_GAP_MS", 30), ("WAIT_MS", 150),
+        ("GRAIN_MS", 5), ("RIVAL_MS", 700),
+    ):  # fmt: skip
+        monkeypatch.setattr(probing, name, value)
+    desk = Desk(lan)
+    yield desk
+    desk.prober.close()
+
+
+async def test_an_owner_that_answers_is_no_news(desk: Desk, lan: Lan) -> None:
+    lan.has(lan.owner, VIP, VIP6)
+    desk.follows(VIP, VIP6)
+    await desk.rounds(3)
+    assert desk.watch.answers == {}
+    assert desk.changes == 0
+    heard = {p.vip: p.heard for p in desk.watch.probes.values()}
+    assert heard == {vip: {bytes.fromhex(lan.mac(lan.owner).replace(":", ""))} for vip in (VIP, VIP6)}, "it was asked"
+
+
+async def test_nobody_answers(desk: Desk, lan: Lan) -> None:
+    desk.follows(VIP, VIP6)
+    await desk.rounds(1)
+    assert desk.watch.answers == {}, "one round is no news"
+    await desk.says({VIP.address: "NoAnswer", VIP6.address: "NoAnswer"})
+    lan.has(lan.owner, VIP, VIP6)
+    await desk.says({})
+
+
+async def test_somebody_else_answers(desk: Desk, lan: Lan, caplog: pytest.LogCaptureFixture) -> None:
+    lan.has(lan.rival, VIP, VIP6)
+    desk.follows(VIP, VIP6)
+    await desk.says({VIP.address: "WrongMAC", VIP6.address: "WrongMAC"})
+    assert lan.mac(lan.rival) in caplog.text
+    lan.loses(lan.rival, VIP, VIP6)
+    lan.has(lan.owner, VIP, VIP6)
+    await desk.says({})
+
+
+async def test_who_the_owner_is_may_be_unknown(desk: Desk, lan: Lan) -> None:
+    desk.beacons.clear()
+    lan.has(lan.rival, VIP)
+    desk.follows(VIP)
+    await desk.rounds(3)
+    assert desk.watch.answers == {}, "one answers; that is all that can be told"
+
+
+async def test_two_answer(desk: Desk, lan: Lan) -> None:
+    lan.has(lan.owner, VIP, VIP6)
+    lan.has(lan.rival, VIP, VIP6)
+    desk.follows(VIP, VIP6)
+    await desk.says({VIP.address: "TwoMACs", VIP6.address: "TwoMACs"})
+
+
+async def test_the_owner_hears_a_rival_that_answers(desk: Desk, lan: Lan) -> None:
+    desk.follows(VIP, VIP6, owner="r1", mine=True)
+    await desk.rounds(2)
+    assert desk.watch.answers == {}
+    lan.has(lan.rival, VIP, VIP6)
+    await desk.says({VIP.address: "TwoMACs", VIP6.address: "TwoMACs"})
+    assert set(desk.rivals) == {VIP, VIP6}
+    lan.loses(lan.rival, VIP, VIP6)
+    await desk.says({})
+
+
+async def test_the_owner_hears_a_rival_that_announces(desk: Desk, lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "ROUND_MS", 60_000)
+    desk.follows(VIP, owner="r1", mine=True)
+    await desk.rounds(1)
+    mac = bytes.fromhex("020000000099")
+
+    def announce() -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            frame = arp.gratuitous(ipaddress.IPv4Address(VIP.address), mac, arp.ARP_REQUEST)
+            sock.sendto(frame, ("eth0", 0))
+
+    netns.within(lan.rival, announce)
+    await desk.says({VIP.address: "TwoMACs"})
+    assert desk.rivals == [VIP]
+
+
+async def test_a_new_owner_is_judged_anew(desk: Desk, lan: Lan) -> None:
+    desk.follows(VIP)
+    await desk.says({VIP.address: "NoAnswer"})
+    desk.follows(VIP, owner=None)
+    assert desk.watch.answers == {}
+    await desk.rounds(0)
+    desk.follows(VIP, owner="r3")
+    assert desk.watch.answers == {}
+    await desk.says({VIP.address: "NoAnswer"})
+
+
+async def test_without_a_link_nothing_is_known(desk: Desk, lan: Lan) -> None:
+    desk.follows(VIP)
+    await desk.says({VIP.address: "NoAnswer"})
+    lan.link = None
+    await desk.says({})
+    assert desk.prober._ears == {}
+
+
+async def test_a_question_teaches_nobody_anything(desk: Desk, lan: Lan) -> None:
+    lan.has(lan.owner, VIP)
+    ip("neigh", "flush", "all", netns=lan.owner)
+    desk.beacons.clear()
+    desk.follows(VIP)
+    await desk.rounds(2)
+    assert "192.0.2.1" not in ip("neigh", "show", netns=lan.owner)
+
+
+# -- before a first claim
+
+
+async def test_an_address_that_somebody_has_is_found_in_time(desk: Desk, lan: Lan) -> None:
+    lan.has(lan.rival, VIP)
+    desk.follows(VIP, VIP6, owner="r1", mine=True)
+    begun_ms = probing.now()
+    await desk.prober.first_claim(desk.watch, [VIP, VIP6])
+    assert 180 <= probing.now() - begun_ms < 500
+    assert desk.watch.answers == {VIP.address: "TwoMACs"}
+    assert desk.rivals[0] == VIP
+
+
+# -- on the wire
+
+
+async def test_only_what_is_wanted_is_heard(lan: Lan) -> None:
+    assert lan.link is not None
+    lan.has(lan.owner, VIP, VIP6)
+    ear, mouth = Ear(lan.link), Mouth()
+    other = ipaddress.ip_address(OWNER)
+    try:
+        ear.want([ipaddress.ip_address(VIP.address)])
+        for address in (VIP.address, VIP6.address, OWNER):
+            assert mouth.ask(ipaddress.ip_address(address), lan.link)
+        found: list[object] = []
+        await until(lambda: found.extend(ear.hear()) or found)
+        await until(lambda: not list(ear.hear()))
+        assert len(found) == 1
+        ear.want([other, ipaddress.ip_address(VIP6.address)])
+        mouth.ask(other, lan.link)
+        mouth.ask(ipaddress.ip_address(VIP6.address), lan.link)
+        both: list[object] = []
+        await until(lambda: both.extend(ear.hear()) or len(both) == 2)
+    finally:
+        ear.close()
+        mouth.close()
+
+
+def test_the_words_are_the_issues() -> None:
+    assert [str(a) for a in Answer] == ["NoAnswer", "WrongMAC", "TwoMACs"]
