@@ -234,7 +234,8 @@ def test_a_recording_of_the_dead_owner_revives_nobody() -> None:
             world.at(world.now + i * 7, lambda d=data, i=interface: world.deliver("b", i, d))  # type: ignore[misc]
     world.run(2 * D)
     assert world.holders() == {"b"}
-    assert world.dark_ms(at) <= D + 10
+    assert D - K - 10 <= world.dark_ms(at) <= D + 10
+    assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_DEAD
 
 
 def test_a_restarted_owner_is_believed_by_proof_and_epochs_go_on() -> None:
@@ -319,7 +320,7 @@ def test_nobody_claims_while_the_owner_lets_go() -> None:
     world.start()
     world.run(5000)
     at = world.now
-    world.netlink_ms = (250, 250)
+    world.hosts["a"].netlink_ms = (250, 250)
     world.deaf_links.add(("a", "eth0"))
     world.hosts["a"].feed(LinkChanged("eth0", False))
     world.run(1000)
