@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bench import cage
 from edge import netns
 from vyos_agent.edge.netlink import Message, Netlink, attribute, attributes, messages
 
@@ -61,6 +62,7 @@ class Watcher(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
+        cage.be_prompt()
         while not self._over.is_set():
             ready, _, _ = select.select(list(self._socks), [], [], 0.2)
             at_ns = time.time_ns()

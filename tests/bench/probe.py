@@ -30,7 +30,6 @@ LONGEST_S = 400
 """A run is ended after so long whatever happens: the longest trial is a partition at 5 s / 20 s."""
 STALL_NS = 20_000_000
 """A prober that itself was late by more counts that (`stalls`), and does not send what it missed."""
-NICE = -15
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 0x0003, b"\x08\x00", b"\x08\x06"
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
@@ -105,8 +104,7 @@ class Prober:
         cage.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        cage.be_prompt()
         while pipe.recv():
             try:
                 answer: object = netns.within(place, lambda: _Sockets().probe(self._shared))
