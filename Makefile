@@ -72,6 +72,7 @@ format: setup ## write the code as ruff wants it
 .PHONY: generate
 generate: setup ## write the files that are generated from the models
 	$(BIN)/python -m vyos_api.crd
+	PYTHONPATH=tests $(BIN)/python -m spec.generate
 
 .PHONY: lock
 lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UPGRADE=1: to the newest)

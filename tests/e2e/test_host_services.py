@@ -21,8 +21,8 @@ UNIT = "ssh.service"
 DEAD_S = 3
 
 
-def example(name: str, **more: object) -> dict[str, object]:
-    return manifest(name, group("cluster", PAIR, "ssh", f"{VIP}/24/eth0", **more))
+def example(name: str) -> dict[str, object]:
+    return manifest(name, group("cluster", PAIR, "ssh", f"{VIP}/24/eth0"))
 
 
 @pytest.fixture(autouse=True)
