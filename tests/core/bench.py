@@ -123,13 +123,14 @@ class Puppet:
         """Acknowledge this sequence instead of the newest one; 0: none."""
         self.entry |= fields
 
-    def say(self, *, interface: str = "eth0", **fields: Any) -> list[Effect]:
+    def say(self, *, interface: str | None = None, **fields: Any) -> list[Effect]:
         """One frame, heard now. What it says of group g stays so until said otherwise."""
         self.entry |= fields
         return self.bench.step(Woke((self.frame(interface),)))
 
-    def frame(self, interface: str = "eth0", *, groups: bool = True) -> Frame:
+    def frame(self, interface: str | None = None, *, groups: bool = True) -> Frame:
         bench = self.bench
+        interface = interface or bench.config.interfaces[0]
         self.sequence += 1
         newest = bench.said.sequence if self.acks is None and bench.said is not None else self.acks
         peers = list(self.peers)

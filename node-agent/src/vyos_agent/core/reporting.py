@@ -71,8 +71,8 @@ def _candidates(machine: GroupMachine, turn: Turn) -> tuple[CandidateReport, ...
         rows[standing.candidate] = (entry.state, entry.candidate, handover.is_ready(standing, turn))
     known = {c.member: c for c in rows}
     members = [(name, MemberId(wire_id(name)), rank) for rank, name in enumerate(machine.group.members)]
-    order = [c for c in rows if c.member in machine.group.member_ids]
-    order.sort(key=lambda c: (not rows[c][1], election.turn(order, c), c.rank))
+    ranked = [c for c in rows if c.member in machine.group.member_ids]
+    order = sorted(ranked, key=lambda c: (not rows[c][1], election.turn(ranked, c), c.rank))
     names = {member: name for name, member, _ in members}
     found = [_row(names[c.member], c, rows[c], mine) for c in order]
     unknown = [CandidateReport(n, None, rank, False, False, None) for n, m, rank in members if m not in known]

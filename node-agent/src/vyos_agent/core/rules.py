@@ -78,7 +78,7 @@ def _listening(m: GroupMachine, turn: Turn) -> None:
         _adopt_or_leave(m, m.adoption, turn)
         return
     ready = turn.at.listened and m.novelty.since_ms is None
-    if _is_swept(m, turn) and (ready or turn.view.claims):
+    if _is_swept(m, turn) and (ready or (turn.view.claims and turn.at.awake)):
         m.listened(turn.now)
 
 
