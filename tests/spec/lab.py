@@ -93,7 +93,8 @@ class Puppet:
             life, sequence, at_ms = self.heard
             state = wire.PeerState.ALIVE
             me = self.lab.me
-            lists[me] = wire.PeerEntry(me, life, sequence & wire.LOW_32, self.lab.now - at_ms + 1, state)
+            age_ms = min(wire.AGE_MS_MAX, self.lab.now - at_ms + 1)
+            lists[me] = wire.PeerEntry(me, life, sequence & wire.LOW_32, age_ms, state)
         made = wire.Beat(
             sender=self.id,
             incarnation=self.incarnation,

@@ -10,7 +10,7 @@ import pytest
 
 from spec.lab import INCARNATION, KEY, D, K, Lab, Puppet, config, group, member, owner, owning
 from vyos_agent.core import wire
-from vyos_agent.core.effects import Stopped
+from vyos_agent.core.effects import Decided, Stopped
 from vyos_agent.core.model import Drop, Ending, Keyring, MemberId, State
 from vyos_agent.core.peers import Peers
 
@@ -314,6 +314,92 @@ def _story(rng: random.Random | None) -> list[tuple[tuple[str, ...], int]]:
     return [((e.before.name, e.after.name, e.reason.value), at) for at, e in decided]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("gap_ms", [100, D - 10])
+def test_frames_that_were_held_back(gap_ms: int) -> None:
+    """[BELIEF-12] A frame of a believed member must be dated by its acknowledgement, as the time when the acknowledged
+    sequence was sent plus the age that it states, and must be dropped as Unproved when that is longer ago than the
+    larger of the two dead intervals.
+    """
+    lab, peer = owner()
+    peer.rests()
+    peer.deaf = True
+    peer.say()
+    died = lab.now
+    held_back = [wire.seal(peer.beat(), lab.node.config.cluster_id, RING) for _ in range(2 * D // gap_ms + 20)]
+    for data in held_back:
+        lab.run(gap_ms)
+        lab.hear(data)
+    lab.run(2 * D)
+    claimed = next(at for at, e in lab.did if isinstance(e, Decided) and e.after is State.OWNER)
+    assert died + D <= claimed <= died + 2 * D
+
+
+def test_a_member_that_does_not_hear_this_one_is_dated_too() -> None:
+    lab, peer = owner()
+    peer.deaf = True  # a cut in one direction: its age of what it heard last grows, and it lives
+    lab.run(20 * D)
+    assert lab.peer("b") == "Alive"
+    lab.run(70_000 - 20 * D)
+    assert lab.peer("b") == "Alive", "an age that is too large to say dates nothing"
+    assert lab.drops() == {Drop.UNPROVED: 1}
+
+
+def test_a_part_without_this_node_is_no_sign_of_life() -> None:
+    lab, peer = owner()
+    peer.rests()
+    at = lab.now
+    for _ in range(8):
+        lab.run(K)
+        peer.heard = None
+        peer.stands(State.OWNER, epoch=7).say(part=1, parts=2)
+    assert lab.now > at + D
+    assert lab.peer("b") == "Dead"
+
+
+def test_a_frame_that_is_held_back_is_answered_and_listed() -> None:
+    lab, peer = owner()
+    peer.rests()
+    witness = lab.said[-1][1].sequence
+    for _ in range(7):
+        lab.run(K)
+        peer.sequence += 1
+        _tell_alive(lab, peer)
+    assert lab.peer("b") == "Alive", "another member hears it"
+    said = len(lab.said)
+    held = peer.beat()
+    entry_ = dataclasses.replace(held.peers[0], sequence=witness, age_ms=1)
+    lab.hear(wire.seal(dataclasses.replace(held, peers=(entry_,)), lab.node.config.cluster_id, RING))
+    assert len(lab.said) > said, "answered"
+    listed = lab.listed("b")
+    assert listed is not None
+    assert (listed.sequence, listed.state) == (peer.sequence, wire.PeerState.UNPROVED)
+    peer.say()
+    lab.run(K)
+    listed = lab.listed("b")
+    assert listed is not None
+    assert (listed.sequence, listed.state) == (peer.sequence, wire.PeerState.ALIVE), "and proves itself at once"
+
+
+def _tell_alive(lab: Lab, peer: Puppet) -> None:
+    """As a third member's word would do it."""
+    found = lab.node._peers.table[peer.id]
+    found.told_ms = lab.now
+
+
+@pytest.mark.parametrize("state", wire.PeerState)
+def test_only_a_member_that_believes_is_a_witness(state: wire.PeerState) -> None:
+    lab = abc()
+    silent, witness = lab.puppet("b").stands(State.OWNER, epoch=5), lab.puppet("c").stands(State.STANDBY)
+    lab.meet(silent, witness)
+    silent.rests()
+    for _ in range(12):
+        lab.run(K)
+        silent.sequence += 1
+        witness.lists[silent.id] = entry(silent, state=state)
+        witness.say()
+    assert (lab.peer("b") == "Alive") is (state is wire.PeerState.ALIVE)
+
+
 # -- life and relay
 
 
@@ -339,7 +425,8 @@ def test_each_is_judged_by_its_own_interval() -> None:
 @pytest.mark.parametrize("relayed", [False, True])
 def test_death(relayed: bool) -> None:
     """[LIFE-2] A member must be judged dead when no frame of its present incarnation is younger than its dead interval,
-    here or at any member that is heard, by that member's peer list (time of receipt less age), and not before.
+    here or at any member that is heard, by that member's peer list (an entry that says alive: time of receipt less
+    age), and not before.
     """
     lab = abc()
     silent, witness = lab.puppet("b").stands(State.OWNER, epoch=5), lab.puppet("c").stands(State.STANDBY)
@@ -453,7 +540,7 @@ def test_the_table_does_not_grow() -> None:
     """
     peers = Peers(member("a"), 1)
     peers.configure(frozenset({member("a"), member("b")}), 0)
-    peers.sent.sent(1, 0, D)
+    peers.sent.sent(1, 0)
     beat = Lab().puppet("b").beat(peers=(wire.PeerEntry(member("a"), 1, 1, 1, wire.PeerState.ALIVE),))
     for i in range(100):
         stranger = dataclasses.replace(beat, sender=MemberId(1000 + i))
@@ -471,7 +558,7 @@ def test_lives_are_forgotten() -> None:
     """
     peers = Peers(member("a"), 1)
     peers.configure(frozenset({member("a"), member("b")}), 0)
-    peers.sent.sent(1, 0, D)
+    peers.sent.sent(1, 0)
     beat = Lab().puppet("b").beat()
     for i in range(50):
         peers.take(dataclasses.replace(beat, incarnation=i), 10 + i, 0, dead_ms=D)

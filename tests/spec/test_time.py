@@ -274,11 +274,9 @@ def test_the_order_of_waking() -> None:
     lab, (peer,) = owning()
     lab.run(100)
     peer.rests().stands(State.OWNER, epoch=9)
-    from vyos_agent.core import wire
-
-    queued = wire.seal(peer.beat(), lab.node.config.cluster_id, lab.node.config.keyring)
     before = len(lab.did)
-    lab.stall(10 * D, queued)
+    lab.now += 10 * D
+    lab.stall(0, _frame(peer, 0))
     done = [e for _, e in lab.did[before:] if not isinstance(e, Decided)]
     assert lab.state() is State.YIELDING, "deposed by what was queued"
     assert isinstance(done[0], Hold), "what is not held any more goes first"

@@ -176,7 +176,7 @@ def test_what_a_receiver_makes_of_authentic_frames(vector: Json) -> None:
     for step in vector["steps"]:
         at_ms = step["at_ms"]
         if "sends" in step:
-            peers.sent.sent(step["sends"], at_ms, receiver["dead_ms"])
+            peers.sent.sent(step["sends"], at_ms)
         elif "judges" in step:
             peers.expire(at_ms)
         else:

@@ -374,6 +374,10 @@ def belief() -> list[Json]:
     late.sends(100, 1).hears(20_100, "accepted", acks=1, sequence=1)
     later = Talk("the same, a millisecond later")
     later.sends(100, 1).hears(20_101, Drop.UNPROVED, acks=1, sequence=1)
+    held = Talk("a frame that was held back is dated by what it acknowledges: 250 ms after the first one of this node")
+    held.sends(100, 1).hears(105, "accepted", acks=1, sequence=2).hears(20_350, "accepted", acks=1, sequence=3)
+    held.hears(20_351, Drop.UNPROVED, acks=1, sequence=4).sends(20_360, 2)
+    held.hears(20_365, "accepted", acks=2, sequence=5)
     life = Talk("a new life proves itself, and the old one is not believed again")
     life.sends(100, 1).hears(105, "accepted", acks=1, sequence=2)
     life.hears(200, Drop.UNPROVED, acks=1, sequence=1, incarnation=0xB2).sends(205, 2)
@@ -385,7 +389,7 @@ def belief() -> list[Json]:
     own.hears(102, Drop.OWN_NAME, sender=me, incarnation=0xC1, sequence=1)
     own.hears(103, Drop.NEVER_SENT, sender=me, incarnation=Talk.MINE, sequence=2)
     own.hears(104, Drop.NEVER_SENT, acks=2, sequence=5)
-    talks = (first, links, dead, late, later, life, own, strangers)
+    talks = (first, links, dead, late, later, held, life, own, strangers)
     return [talk.json() for talk in talks]
 
 

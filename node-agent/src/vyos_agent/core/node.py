@@ -298,7 +298,7 @@ class Node:
             leaving=self._farewell.begun,
             answer_please=curious,
         )
-        self._peers.sent.sent(newest, now, self.config.dead_ms)
+        self._peers.sent.sent(newest, now)
         hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)
         out.append(send)
