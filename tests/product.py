@@ -135,6 +135,8 @@ class Product:
                 self.wait_condition(name, "Available")
             yield name
         finally:
+            if not self.ground.api.ready():
+                self.ground.mend()
             self.delete(name)
 
 

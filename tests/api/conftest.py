@@ -25,7 +25,7 @@ def client(apiserver: ApiServer) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_status(client: Client) -> Iterator[dict[str, Any]]:
     """A stored VyosCluster with every field of spec and status set; not to be changed but by dry runs."""
     client.create(objects.cluster("with-status"))

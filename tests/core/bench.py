@@ -21,7 +21,12 @@ class Bench:
     """Member `a` unless told otherwise, its kernel empty and quick. `run` lets time pass, timer by timer."""
 
     def __init__(
-        self, core: Config | None = None, *, epochs: dict[str, int] | None = None, left_ms: dict[Vip, int] | None = None
+        self,
+        core: Config | None = None,
+        *,
+        epochs: dict[str, int] | None = None,
+        left_ms: dict[Vip, int] | None = None,
+        answers_holds: bool = True,
     ) -> None:
         self.config = core or config("a", [group(members="abc")])
         self.now = 10_000
@@ -29,7 +34,7 @@ class Bench:
         self.effects: list[Effect] = []
         self.kernel = dict(left_ms or {})
         self.refuses: dict[Vip, str] = {}
-        self.answers_holds = True
+        self.answers_holds = answers_holds
         self.mute = False
         """No interface accepts a frame."""
         self.said: wire.Beat | None = None
@@ -75,8 +80,8 @@ class Bench:
     def group(self, name: str = "g") -> GroupReport:
         return next(g for g in self.node.report().groups if g.name == name)
 
-    @property
     def state(self) -> State:
+        """A call, not a property: what it was before tells nothing of what it is now."""
         return self.group().state
 
     def entry(self, name: str = "g") -> wire.GroupEntry:

@@ -71,9 +71,8 @@ def test_what_is_sealed_is_unsealed() -> None:
 def test_every_state_and_step_has_its_byte(state: State, handover: wire.Handover) -> None:
     for cause in Cause:
         entry = dataclasses.replace(GROUP, state=state, handover=handover, cause=cause)
-        assert unseal(
-            wire.seal(dataclasses.replace(BEAT, groups=(entry,)), CLUSTER_ID, KEYRING)
-        ) == dataclasses.replace(BEAT, groups=(entry,))
+        beat = dataclasses.replace(BEAT, groups=(entry,))
+        assert unseal(wire.seal(beat, CLUSTER_ID, KEYRING)) == beat
 
 
 def test_every_truncation_is_refused() -> None:

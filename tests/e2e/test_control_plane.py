@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from e2e.watch import Holders
-from ground import layout, network
+from ground import layout, network, nodes
 from ground.shell import GroundError
 from product import AGENTS_NAMESPACE, NAMESPACE, OPERATOR, ROOT, Product, group, manifest
 
@@ -42,6 +42,21 @@ def test_failover_without_the_api_server_and_a_status_that_catches_up(product: P
         ground.fault.api_start()
         ground.wait(ground.api.ready, 30, "the API server")
         product.wait_owner(name, "g", "node2", 30)
+
+
+def test_an_agent_that_starts_without_the_api_server_knows_its_cluster(product: Product, holders: Holders) -> None:
+    """From the configuration that it kept on the node's disk."""
+    ground = product.ground
+    with product.cluster(pair("kept", VIP)):
+        ground.fault.api_stop()
+        before = nodes.container("node2", "heartbeat")
+        ground.fault.kill("node2", "heartbeat")
+        ground.wait(lambda: started_anew("node2", before), 60, "the kubelet to start heartbeat again")
+        time.sleep(2 * DEAD_MS / 1000)  # nobody can ask it now; by then it has heard node1, or never will
+        holders.watch(VIP)
+        ground.fault.power_off("node1")
+        ground.wait_holder(VIP, 10, other_than="node1")
+        assert holders.overlap_ms(VIP) == 0, holders.history(VIP)
 
 
 def test_a_restart_of_the_operator_moves_nothing(product: Product, holders: Holders) -> None:
@@ -148,6 +163,14 @@ def test_the_agents_secret_is_no_more_than_a_derived_key(product: Product) -> No
             ),
         ]
         assert not [text for text in said if secret in text]
+
+
+def started_anew(node: str, before: str) -> bool:
+    """Whether another heartbeat container runs on a node than the one before."""
+    try:
+        return nodes.container(node, "heartbeat") != before
+    except GroundError:
+        return False
 
 
 def counts_bad_tags(product: Product, node: str) -> bool:

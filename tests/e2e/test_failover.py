@@ -48,14 +48,15 @@ def test_power_off_moves_the_address_and_the_status_tells_it(product: Product, h
         assert entry["addresses"] == [f"{VIP}/24/eth0"]
         degraded = product.wait_condition(name, "Degraded")
         assert "node1" in degraded["message"]
-        assert product.wait_condition(name, "Available")["status"] == "True"
-        columns = ground.kubectl("get", "vyosclusters", name).splitlines()
-        assert columns[0].split() == ["NAME", "OWNERS", "AVAILABLE", "MEMBERS", "AGE"]
-        assert columns[1].split()[:4] == [name, "g=node2", "True", "1/2"]
-        notes = [(e["reason"], e["message"]) for e in product.events(name)]
-        assert ("PeerDead", "node2 took group g (epoch 2): node1 is dead") in notes
+        ground.wait(lambda: product.status(name)["members"] == "1/2", 10, "node1 to count as gone")
+        product.wait_condition(name, "Available")
+        heading, line = ground.kubectl("get", "vyosclusters", name).splitlines()
+        assert heading.split() == ["NAME", "OWNERS", "AVAILABLE", "MEMBERS", "AGE"]
+        assert line.split()[:4] == [name, "g=node2", "True", "1/2"]
+        told = ("Takeover", "node2 took group g (epoch 2): node1 is dead")
+        ground.wait(lambda: told in [(e["reason"], e["message"]) for e in product.events(name)], 10, str(told))
         described = ground.kubectl("describe", "vyosclusters", name)
-        assert "node2 took group g (epoch 2): node1 is dead" in described.partition("Events:")[2]
+        assert told[1] in described.partition("Events:")[2]
 
 
 @pytest.mark.parametrize("signal", ["pod deleted", "TERM"])

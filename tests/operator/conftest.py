@@ -27,7 +27,7 @@ def api(apiserver: ApiServer) -> Iterator[Api]:
     found.psk("psk", secret=harness.SECRET)
     yield found
     apiserver.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=harness.RBAC)
-    apiserver.kubectl("delete", "node", *harness.NODES)
+    apiserver.kubectl("delete", "node", "--ignore-not-found", *harness.NODES)
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,26 @@ def test_an_api_server_that_is_away_is_waited_for(
         assert operator.health()[0] == 200
 
 
+def test_a_cluster_deleted_during_an_outage_keeps_no_address(
+    api: Api, between: tuple[Proxy, Path], make: Make, tmp_path: Path
+) -> None:
+    """The watches come back with lists, which say nothing of what is gone; its address is free all the same."""
+    found, kubeconfig = between
+    with harness.operator(kubeconfig, tmp_path) as operator:
+        make("keeps", spec(address="192.168.0.9/24/eth0"))  # so that no list is empty
+        make("edge")
+        api.says("edge", "Accepted", "True", "Accepted")
+        found.cut()
+        api.request("DELETE", f"{harness.CLUSTERS}/edge")
+        api.collect("edge")
+        make("next")
+        found.mend()
+        api.says("next", "Accepted", "True", "Accepted")
+        until(lambda: api.config_map("next", "node1"), "the next cluster's configuration")
+        assert api.config_map("edge", "node1") is None
+        assert operator.health()[0] == 200
+
+
 def test_rights_that_are_missing_are_said_and_waited_for(api: Api, make: Make, tmp_path: Path) -> None:
     poor = f"system:serviceaccount:{harness.OPERATOR_NS}:poor"
     binding = ["-n", harness.OPERATOR_NS, "--role", harness.ACCOUNT, f"--serviceaccount={harness.OPERATOR_NS}:poor"]

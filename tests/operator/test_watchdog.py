@@ -139,6 +139,20 @@ def test_it_audits_again_and_again_and_sooner_when_something_is_wrong() -> None:
     assert times[66:] == [1] * 134
 
 
+def test_it_audits_soon_after_a_watch_began_anew() -> None:
+    dog, store, _ = setting(Lists({}), node("a", 1))
+
+    async def script() -> None:
+        task = asyncio.create_task(dog.run())
+        await asyncio.sleep(30)
+        dog.listed()
+        await asyncio.sleep(watchdog.SETTLE_S + watchdog.GRACE_S + 0.1)
+        assert store.versions(NODES) == {}
+        task.cancel()
+
+    virtual.run(script())
+
+
 def test_nothing_is_decided_before_all_was_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     dog, store, _ = setting(Lists(Unreachable("list of nodes: TimeoutError"), {"a": ("u", "5")}))

@@ -10,14 +10,12 @@ from __future__ import annotations
 import enum
 import typing
 
+from sim import bounds
 from vyos_agent.core.model import Group
 
 if typing.TYPE_CHECKING:
     from sim.host import Host
     from sim.world import World
-
-BACKOFF_MAX_MS = 3_600_000
-"""Cap of the stand-back after a failure, and the time after which it is forgotten."""
 
 
 class Fitness(enum.Enum):
@@ -26,7 +24,7 @@ class Fitness(enum.Enum):
     FIT = "fit"
     UNFIT = "unfit"
     UNSURE = "unsure"
-    """It failed within the last hour or two, and may stand back still."""
+    """It failed, and may stand back still."""
 
 
 def fitness(world: World, host: Host, group: Group) -> Fitness:
@@ -38,8 +36,7 @@ def fitness(world: World, host: Host, group: Group) -> Fitness:
         return Fitness.UNFIT
     if host.kernel.refuses & set(group.vips) or units & (host.systemd.fails | host.systemd.absent):
         return Fitness.UNFIT
-    failed = world.history.failed_ms.get((host.name, group.name), [])
-    if any(world.now - t < 2 * BACKOFF_MAX_MS for t in failed) or units & host.systemd.stuck:
+    if world.history.stands_back(host.name, group.name, bounds.of(world).placed_ms) or units & host.systemd.stuck:
         return Fitness.UNSURE
     return Fitness.FIT
 

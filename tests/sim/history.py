@@ -23,6 +23,10 @@ FRAMES_REMEMBERED = 3
 """An owner's lifetimes go by the smallest dead interval in its last three frames (protocol section 1)."""
 GIVINGS_MAX = 8
 FAILURES = frozenset({Reason.ADD_FAILED, Reason.SERVICE_FAILED})
+DAMPING = frozenset({Reason.TAKEN_BACK, Reason.CANCELLED})
+"""A move that came to nothing: the next voluntary one waits."""
+BACKOFF_MS, BACKOFF_MAX_MS = 30_000, 3_600_000
+"""30 s x 2^n, at most an hour (design.md section 5, rule 6)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class History:
         """By group: the last times that it was given away."""
         self.downs: dict[str, Down] = {}
         self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
-        """By host and group: when it could not bring the group up."""
+        """By host and group: when it could not bring the group up, or move it."""
         self.transitions: collections.Counter[tuple[State, State, Reason]] = collections.Counter()
         self.facts: collections.Counter[str] = collections.Counter()
         """What else came about, by name: those rows of the state table that change no state."""
@@ -112,7 +116,7 @@ class History:
         self.transitions[d.before, d.after, d.reason] += 1
         if d.after is State.GIVING:
             self.givings[d.group].append(Giving(host.name, d.peer, now))
-        if d.reason in FAILURES:
+        if d.reason in FAILURES | DAMPING:
             times = self.failed_ms[host.name, d.group]
             times.append(now)
             del times[:-16]
@@ -135,9 +139,16 @@ class History:
         """When one of the two gave the group to the other last."""
         return next((g for g in reversed(self.givings[group or ""]) if {g.giver, g.target} == {x, y}), None)
 
-    def failures(self, group: str) -> list[int]:
-        """When some member could not bring it up."""
-        return [t for (_, name), times in self.failed_ms.items() if name == group for t in times]
+    def stands_back(self, host: str, group: str, within_ms: int) -> bool:
+        """Whether that host may stand back still, or has done so within that time."""
+        times = self.failed_ms.get((host, group))
+        if not times:
+            return False
+        return self._world.now <= times[-1] + min(BACKOFF_MAX_MS, BACKOFF_MS << (len(times) - 1)) + within_ms
+
+    def damped(self, group: str, within_ms: int) -> bool:
+        """Whether any host may."""
+        return any(self.stands_back(host, group, within_ms) for host, name in self.failed_ms if name == group)
 
     def moving(self, group: str, within_ms: int) -> bool:
         """Whether it was given away so lately that two may claim it."""

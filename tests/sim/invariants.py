@@ -270,7 +270,7 @@ class Invariants:
 
     def _quiet(self, group: str, bound_ms: int) -> bool:
         world = self._world
-        if any(world.now - t < 2 * expected.BACKOFF_MAX_MS for t in world.history.failures(group)):
+        if world.history.damped(group, bound_ms + self._delayed_ms()):
             return False  # a member that stood back may come back into its own
         return world.now - world.peace.quiet_since(group) > bound_ms + self._delayed_ms()
 

@@ -101,7 +101,7 @@ def test_f5b_a_late_acceptance_changes_nothing(frozen_ms: int) -> None:
     assert world.dark_ms(since) == 0
 
 
-@pytest.mark.parametrize("after_ms", range(0, 8))
+@pytest.mark.parametrize("after_ms", [0, 2, 5, 12, 22, 24, 26, 28, 32, 45])
 def test_f5c_a_giver_that_is_killed_leaves_its_address_for_2100_ms_at_most(after_ms: int) -> None:
     """F5c: "A killed 1 ms after the request: its address stays 2.8 s (L = 3) under B's"; "The only kill with two
     holders": at most 1 s + E."""

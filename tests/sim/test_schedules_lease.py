@@ -41,6 +41,7 @@ def test_f1b_a_kill_after_n_lost_frames_makes_no_second_holder(
     world.cut = {("a", "b")}
     while world.network.frames["a"] < frames + n:
         world.run(1)
+    world.run(5)
     owner.kill()
     world.heal()
     since = world.now
@@ -111,6 +112,7 @@ def test_f1_grown_intervals_and_a_kill_while_the_standby_judges_by_the_old_ones(
     reconfigure(world, "a", dead_ms=20_000)
     while world.network.frames["a"] < frames + lost:
         world.run(1)
+    world.run(5)  # the renewal that follows a frame reaches the kernel
     world.hosts["a"].kill()
     world.heal()
     since = world.now
@@ -204,6 +206,21 @@ def test_f9a_one_lost_proof_and_the_peer_claims_first() -> None:
     world.run(3 * D)
     assert world.overlap_ms(since) == 0, transcript(world)
     assert len(world.holders()) == 1
+
+
+def test_f9a_what_is_not_acknowledged_is_released_before_the_peers_judge() -> None:
+    """F9: "When 0.4 s remain: renew if every peer heard acknowledges us ...; else release." (b does not hear a)"""
+    world = cluster(keepalive_ms=1_000, dead_ms=10_000, init_dead_ms=60_000, delay_ms=(1, 2))
+    since = world.now
+    world.hosts["a"].kill()
+    world.run(100)
+    world.cut = {("a", "b")}
+    world.hosts["a"].start()
+    world.run(2 * 10_000)
+    world.heal()
+    world.run(2 * 10_000)
+    assert world.overlap_ms(since) == 0, transcript(world)
+    assert world.holders() == {"b"}
 
 
 def test_f9b_standby_is_said_only_after_the_sweep() -> None:

@@ -92,6 +92,22 @@ def test_f6e_a_node_late_by_more_than_its_lease_holds_back(late_ms: int) -> None
     assert len(world.owners()) == 1, transcript(world)
 
 
+def test_f6_a_thawed_owner_that_missed_the_claim_holds_nothing_until_it_is_acknowledged() -> None:
+    """ "A late node is Suspended: sends (answer please), adds and renews nothing ... an owner returns to Owner as soon
+    as every member heard acknowledges a frame sent since" (the claim fell out of its queue)"""
+    world = cluster("abc", delay_ms=(1, 2))
+    world.hosts["a"].freeze()
+    world.cut = {("b", "a"), ("c", "a")}
+    world.run(3 * D)
+    assert world.holders() == {"b"}
+    world.heal()
+    since = world.now
+    world.hosts["a"].thaw()
+    world.run(2 * D)
+    assert world.overlap_ms(since) == 0, transcript(world)
+    assert world.holders() == {"b"}
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_late_owner_is_owner_again_when_acknowledged_or_when_nobody_is_heard(alone: bool) -> None:
     """ "an owner returns to Owner as soon as every member heard acknowledges a frame sent since and none owns a higher

@@ -87,7 +87,7 @@ async def _operate(found: Settings, api: Cluster, liveness: Liveness) -> None:
     async def watch(namespace: str) -> None:
         try:
             await kopf.operator(
-                registry=handlers.register(store, watches[namespace]),
+                registry=handlers.register(store, watches[namespace], watchdog.listed),
                 settings=handlers.settings(),
                 identity=IDENTITY,
                 namespaces=[namespace],

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 APPLY = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 REQUEST_S = 15
 """Longer than an apply takes on a busy API server (half a second measured), shorter than anybody's patience."""
 LIST_PAGE = 500
@@ -137,6 +138,10 @@ class Cluster:
 
     async def carry_out(self, name: str, plan: Plan, store: Store) -> None:
         """Do what the plan says. A refusal of one thing does not keep the others from being done; it is raised last."""
+        if plan.doubtful is not None and not await self._lives(name, plan.doubtful):
+            logger.warning("%s: is gone, though the watch has not said so", name)
+            store.drop(kinds.CLUSTERS, None, name, plan.doubtful)
+            return
         refusals: list[ApiError] = []
         for body in plan.apply:
             await self._unless_refused(refusals, self._apply(body, store))
@@ -150,6 +155,17 @@ class Cluster:
             await self._unless_refused(refusals, self._apply_status(name, plan.status, names.OPERATOR_MANAGER, store))
         if refusals:
             raise refusals[0]
+
+    async def _lives(self, name: str, uid: str) -> bool:
+        """Whether this life of a cluster is there."""
+        path = kinds.CLUSTERS.path(name=name)
+        try:
+            found = await self._request("GET", path, accept=METADATA_ONE, what=f"look at {name}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return bool(found["metadata"].get("uid") == uid)
 
     async def _unless_refused(self, refusals: list[ApiError], doing: Awaitable[None]) -> None:
         try:

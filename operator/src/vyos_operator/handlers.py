@@ -7,7 +7,7 @@ while a watch was away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import kopf
@@ -30,8 +30,8 @@ class Endless:
             yield RETRY_MAX_S
 
 
-def register(store: Store, watches: Iterable[Watch]) -> kopf.OperatorRegistry:
-    """A registry whose handlers put into `store` what these watches show."""
+def register(store: Store, watches: Iterable[Watch], on_listed: Callable[[], None]) -> kopf.OperatorRegistry:
+    """A registry whose handlers put into `store` what these watches show; `on_listed`: a watch has begun anew."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -46,7 +46,7 @@ def register(store: Store, watches: Iterable[Watch]) -> kopf.OperatorRegistry:
         )
 
     for watch in watches:
-        _watch(registry, watch.kind, store)
+        _watch(registry, watch.kind, store, on_listed)
     return registry
 
 
@@ -68,10 +68,12 @@ def settings() -> kopf.OperatorSettings:
     return found
 
 
-def _watch(registry: kopf.OperatorRegistry, kind: Kind, store: Store) -> None:
+def _watch(registry: kopf.OperatorRegistry, kind: Kind, store: Store, on_listed: Callable[[], None]) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)
     async def seen(event: kopf.RawEvent, **_: Any) -> None:
         body = event["object"]
+        if event["type"] is None:  # kopf's mark of what a listing found
+            on_listed()
         if event["type"] == "DELETED":
             meta = body["metadata"]
             store.drop(kind, meta.get("namespace"), meta["name"], meta["uid"])

@@ -56,6 +56,7 @@ def plan_for(world: World) -> Plan:
         now=now,
     )
     return Plan(
+        doubtful=meta.get("uid") if known.observed_generation and _has_lost(world, verdict) else None,
         apply=_to_apply(world, verdict),
         delete=_to_delete(world, verdict),
         prune=_to_prune(known, verdict),
@@ -63,6 +64,13 @@ def plan_for(world: World) -> Plan:
         status=None if status.same(fields, raw) else fields,
         holds=claims.places(verdict.configs[0]) if verdict.configs else None,
     )
+
+
+def _has_lost(world: World, verdict: Verdict) -> bool:
+    """Whether an object is missing that a cluster in this state has."""
+    there = {body["metadata"]["name"] for body in world.config_maps}
+    wanted = {names.config_map(config.cluster, config.node) for config in verdict.configs}
+    return not wanted <= there or (verdict.keys is not None and world.key_secret is None)
 
 
 def _to_apply(world: World, verdict: Verdict) -> tuple[Body, ...]:

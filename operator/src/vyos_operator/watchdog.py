@@ -9,6 +9,7 @@ says nothing of what is missing) is forgotten here. An API server that does not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 GRACE_S = 5.0
 """How far a watch may be behind: it is milliseconds, and seconds when a thousand objects come at once."""
+SETTLE_S = 1.0
+"""How long after the first sign of a new listing an audit begins."""
 POLL_S = 0.2
 """How often the first listing is asked for its end; it takes a second."""
 TASK_PREFIX = "watcher for "
@@ -41,6 +44,11 @@ class Watchdog:
         self._watches = tuple(watches)
         self._every_s = every_s
         self._tasks: set[str] = set()
+        self._listed = asyncio.Event()
+
+    def listed(self) -> None:
+        """A watch has begun anew: what was deleted meanwhile is not shown, so look soon."""
+        self._listed.set()
 
     async def whole(self) -> None:
         """Return when every watch has shown everything that there is: what is decided before is decided in the dark."""
@@ -60,9 +68,13 @@ class Watchdog:
         logger.info("all watches have shown everything (%d tasks)", len(self._tasks))
 
     async def run(self) -> None:
-        """Audit until cancelled; sooner again when something was wrong."""
+        """Audit until cancelled; sooner when something was wrong, or a watch began anew."""
         while True:
-            await asyncio.sleep(min(self._every_s, GRACE_S) if self._liveness.problems else self._every_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(self._every_s, GRACE_S) if self._liveness.problems else self._every_s):
+                    await self._listed.wait()
+                    await asyncio.sleep(SETTLE_S)  # the other watches begin anew about now, too
+            self._listed.clear()
             self.check_tasks(task.get_name() for task in asyncio.all_tasks())
             for watch in self._watches:
                 await self.check(watch)

@@ -62,6 +62,9 @@ class Ref:
 class Plan:
     """What is still to do for one cluster, in the order of the fields; all of it may be repeated."""
 
+    doubtful: str | None = None
+    """The cluster's UID where something that was written before is gone: before it is written again, the API server is
+    asked whether this life of the cluster is over. A watch that was away may not have shown its deletion."""
     apply: tuple[Body, ...] = ()
     """Objects that are missing or differ."""
     delete: tuple[Ref, ...] = ()

@@ -168,7 +168,7 @@ class GroupMachine:
     def ready(self, turn: Turn) -> bool:
         """Whether a planned move to this node may begin."""
         stopped = self.services.stopped(self.group.units)
-        return self.state is State.STANDBY and turn.judged and stopped and self.candidate(turn)
+        return self.state is State.STANDBY and turn.at.awake and turn.judged and stopped and self.candidate(turn)
 
     def deadline_ms(self, turn: Turn) -> int:
         """When a decision will be due with nothing new heard."""

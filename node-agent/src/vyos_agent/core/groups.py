@@ -119,7 +119,7 @@ class Groups:
             moved |= bool(machine.decided) or machine.following.owner != owner
             decided += machine.decided
             machine.decided.clear()
-            if machine.rank < 0 and not machine.busy and machine.group not in at.config.groups:
+            if old == new and machine.rank < 0 and not machine.busy and machine.group not in at.config.groups:
                 del self._machines[name], self._turns[name], self.entries[name]
         return Outcome(tuple(decided), news, relayed, moved)
 

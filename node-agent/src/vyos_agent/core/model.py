@@ -177,7 +177,7 @@ class Cause(enum.IntEnum):
     SERVICE = 7
     REMOVED = 8
     NOT_STANDBY = 9
-    """Refused: the target still listens, lets go, or is no member of the group."""
+    """Refused: the target still listens, was late and judges nothing yet, lets go, or is no member of the group."""
     NOT_ABLE = 10
     """Refused: a link is down, a service failed or is absent, or the target is in maintenance, cordoned or leaving."""
 

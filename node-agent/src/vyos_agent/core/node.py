@@ -40,6 +40,8 @@ from vyos_agent.core.senses import Senses
 from vyos_agent.core.turn import Instant
 from vyos_agent.core.vigil import Vigil
 
+FORMER_MAX = 256
+"""Epochs remembered of groups that are configured no more: one that comes back by its name goes on counting."""
 ANSWER_GAP_MS = 10
 """At most one immediate answer in this time, however many unproved frames come (shared/protocol section 3).
 
@@ -200,7 +202,7 @@ class Node:
         self.config, self._configured_ms = config, now
         self.revision += 1
         self._names = {MemberId(wire_id(m)): m for m in config.members}
-        self._peers.configure(frozenset(self._names), now)
+        self._peers.configure(frozenset(self._names), frozenset(g.id for g in config.groups), now)
         self._groups.configure(config, self._epochs, now, running=self._listened)
         if self._farewell.begun:
             self._groups.stop(now, at_once=False)
@@ -273,7 +275,8 @@ class Node:
         self._decide_ms = self._groups.deadline_ms()
         epochs = self._groups.epochs()
         if not epochs.items() <= self._epochs.items():
-            self._epochs.update(epochs)
+            former = {name: epoch for name, epoch in self._epochs.items() if name not in epochs}
+            self._epochs = dict([*former.items()][-FORMER_MAX:]) | epochs
             out.append(Persist(dict(self._epochs)))
         return outcome.news
 
@@ -295,7 +298,7 @@ class Node:
             leaving=self._farewell.begun,
             answer_please=curious,
         )
-        self._peers.sent.sent(newest, now, self.config.dead_ms)
+        self._peers.sent.sent(newest, now)
         hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)
         out.append(send)

@@ -24,11 +24,9 @@ def decide(m: GroupMachine, turn: Turn) -> None:
     at = turn.at
     m.novelty.ripen(turn.now, at.config.init_dead_ms, same_generation=at.same_generation)
     _note_links(m, turn)
-    for _ in range(STEPS_MAX):
-        before = m.state
-        _look(m, turn)
-        if m.state is before:
-            break
+    steps = 0
+    while steps < STEPS_MAX and _has_moved(m, turn):
+        steps += 1
     if m.state not in OWNING:
         m.epoch = max(m.epoch, turn.view.epoch)
     m.following.see(turn, m.claim(at.me) if m.state in OWNING else None)
@@ -49,25 +47,11 @@ def _note_links(m: GroupMachine, turn: Turn) -> None:
         m.cut = Cut(turn.now, turn.at.sent.newest)
 
 
-def _look(m: GroupMachine, turn: Turn) -> None:
-    match m.state:
-        case State.LISTENING:
-            _listening(m, turn)
-        case State.STANDBY:
-            _standby(m, turn)
-        case State.OWNER:
-            _owner(m, turn)
-        case State.ASKING:
-            _asking(m, turn)
-        case State.GIVING:
-            _giving(m, turn)
-        case State.SUSPENDED:
-            _suspended(m, turn)
-        case State.YIELDING:
-            if _is_swept(m, turn):
-                m.gone(turn.now)
-        case State.NONE:
-            pass
+def _has_moved(m: GroupMachine, turn: Turn) -> bool:
+    """Look once; whether the state is another one now."""
+    before = m.state
+    _LOOKS[before](m, turn)
+    return m.state is not before
 
 
 # -- states
@@ -174,9 +158,30 @@ def _before_go(m: GroupMachine, move: handover.Move, target: Standing | None, tu
         move.go_ms, move.floor = turn.now, turn.at.sent.newest
 
 
+def _yielding(m: GroupMachine, turn: Turn) -> None:
+    if _is_swept(m, turn):
+        m.gone(turn.now)
+
+
+def _none(m: GroupMachine, turn: Turn) -> None:
+    """No member: it only passes on who owns the group."""
+
+
 def _suspended(m: GroupMachine, turn: Turn) -> None:
     if not _is_beaten(m, turn) and turn.at.listened and (turn.linked or not turn.at.dark):
         m.resume(turn.now)
+
+
+_LOOKS = {
+    State.NONE: _none,
+    State.LISTENING: _listening,
+    State.STANDBY: _standby,
+    State.OWNER: _owner,
+    State.ASKING: _asking,
+    State.GIVING: _giving,
+    State.SUSPENDED: _suspended,
+    State.YIELDING: _yielding,
+}
 
 
 # -- what several states have in common
@@ -271,7 +276,7 @@ def _level(m: GroupMachine, turn: Turn) -> handover.Level:
     asker = handover.asker(turn)
     if asker is not None:
         m.wish_until_ms = None
-        if m.state is not State.STANDBY:
+        if m.state is not State.STANDBY or not turn.at.awake:
             return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_STANDBY)
         if not _is_willing(m, asker.entry.cause, turn):
             return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_ABLE)
