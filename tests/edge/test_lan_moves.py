@@ -217,6 +217,18 @@ def test_a_member_without_the_unit_is_no_candidate(routers: Lan, machines: dict[
     )
 
 
+def test_a_service_goes_with_its_group(serving: Lan, machines: dict[str, Host]) -> None:
+    other = values.group("other", "192.168.0.200/24/eth0", members=("r1", "r2"))
+    for router in serving.routers.values():
+        router.configure(values.order(dataclasses.replace(config(router.name, generation=2), groups=(other,))))
+    wait(lambda: running(machines) == set(), "it to be stopped")
+    serving.held_by(address=VIP)
+    serving.held_by("r1", address="192.168.0.200")
+    for router in serving.routers.values():
+        router.configure()
+    serving.held_by(address="192.168.0.200")
+
+
 def test_a_service_that_left_the_configuration_is_stopped(serving: Lan, machines: dict[str, Host]) -> None:
     for router in serving.routers.values():
         router.configure(values.order(config(router.name, generation=2)))
