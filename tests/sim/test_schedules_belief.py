@@ -121,10 +121,10 @@ def test_f3e_a_flood_of_old_lives_does_not_hide_the_real_one(lives: int) -> None
             world.hosts[name].start()
             world.run(K)
     tape = list(world.network.tape)
+    world.partition("a", "b")
     for name in "ab":
         world.hosts[name].power_off()
         world.hosts[name].start()
-    world.partition("a", "b")
     for name, other in ("ab", "ba"):
         old = [r for r in tape if r.source == other]
         _replay(world, (old * (5_000 // len(old) + 1))[:5_000], name, 1)
