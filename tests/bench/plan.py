@@ -14,8 +14,9 @@ from bench.systems import SYSTEMS
 from bench.words import SETTINGS, Fault
 
 OURS = "vyoscluster"
-ROUND = 4
-"""About so many trials of each fault in one round."""
+ROUND, LONG_ROUND, LONG_MS = 2, 1, 10_000
+"""About so many trials of each fault in one round: one where the dead interval is long. A round of heartbeat takes
+minutes, and the run ends with its last job."""
 BENCH_N = {"A": 4, "B": 12, "C": 12}
 DEFAULTS_N = {"default": 5}
 PROMISE_N = {"D3": 20}
@@ -120,7 +121,7 @@ def _usual(system: str, setting: str, n: int) -> tuple[Sequence[Fault], int]:
 
 
 def _rounds(system: str, setting: str, faults: Sequence[Fault], n: int) -> list[Job]:
-    count = max(1, round(n / ROUND))
+    count = max(1, round(n / (LONG_ROUND if SETTINGS[setting].dead_ms > LONG_MS else ROUND)))
     found = []
     for number in range(count):
         share = n // count + (number < n % count)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +14,8 @@ from bench.systems.base import NotAvailable, System
 from vyos_agent import control
 
 PROGRAM = Path(sys.executable).with_name("vyos-cluster-heartbeat")
+FORCE = "force"
+"""The request of the control socket for a planned move, with `command`: standby or active."""
 INIT_DEAD_MIN_MS = 2_000
 """initDeadInterval is never below the dead interval; a cold start is no part of a trial, so it is short otherwise."""
 
@@ -74,16 +76,17 @@ class VyosCluster(System):
         )
 
     def switch(self, cage: Cage) -> None:
-        """`force standby` over the control socket; asked by a thread, for the answer may come after the move."""
-        if "force" not in self._ops():
-            raise NotAvailable("this daemon's control socket knows no `force`")
-        asking = threading.Thread(target=self._force, daemon=True)
-        asking.start()
-
-    def _force(self) -> None:
-        answer = control.request(self._socket(NODES[0]), "force", {"command": "standby"})
+        if FORCE not in self._ops():
+            raise NotAvailable(f"this daemon's control socket knows no `{FORCE}`")
+        answer = self._force("standby")
         if not answer.get("ok"):
-            raise RuntimeError(f"force standby: {answer.get('error')}")
+            raise NotAvailable(f"{FORCE} standby: {answer.get('error')}")
+
+    def switch_back(self, cage: Cage) -> bool:
+        return self._force("active").get("ok") is True
+
+    def _force(self, command: str) -> dict[str, Any]:
+        return control.request(self._socket(NODES[0]), FORCE, {"command": command})
 
     def _ops(self) -> str:
         """The daemon names its requests when asked for one that it does not know."""
