@@ -30,7 +30,7 @@ def cluster(product: Product, name: str, *, auto_failback: bool = False) -> dict
 
 
 def terminate(product: Product, owner: str) -> None:
-    """The owner's agent is stopped as an upgrade does it: SIGTERM to its processes. Another pod follows, as a standby."""
+    """Stop the owner's agent as an upgrade does it: SIGTERM to its processes. Another pod follows, as a standby."""
     product.ground.kubectl("delete", "pod", f"-n{AGENTS_NAMESPACE}", product.agent(owner), "--wait=false")
 
 
