@@ -52,6 +52,18 @@ LIMITS = --systems "$(SYSTEMS)" --settings "$(SETTINGS)" --faults "$(FAULTS)" --
   --minutes "$(MINUTES)" --rest "$(REST)" --seed "$(SEED)"
 BENCH = PYTHONPATH=tests $(BIN)/python -m bench
 
+.PHONY: sim
+sim: setup ## simulate HOURS (10) of clusters and faults from SEED (1); a failure prints what replays it
+	PYTHONPATH=tests $(BIN)/python -m sim.long --hours $${HOURS:-10} --seed $${SEED:-1} --jobs $$(nproc)
+
+.PHONY: mutants
+mutants: setup ## take each defence out of the core, and see that a test notices
+	PYTHONPATH=tests $(BIN)/python -m mutants --jobs $$(nproc)
+
+.PHONY: fuzz
+fuzz: setup ## feed the frame decoder INPUTS (10000000) from SEED (1), half of them under a good tag
+	PYTHONPATH=tests $(BIN)/python -m fuzz.frames --inputs $${INPUTS:-10000000} --seed $${SEED:-1}
+
 .PHONY: bench
 bench: setup ## ours beside heartbeat, keepalived and ucarp, 75 minutes (SYSTEMS, SETTINGS, FAULTS, N limit it: tests/bench)
 	@$(BENCH) bench $(LIMITS)
