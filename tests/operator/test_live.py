@@ -81,7 +81,7 @@ def test_reports_become_conditions_owners_and_events(api: Api, running: Operator
     status = api.cluster("edge")["status"]
     assert (status["owners"], status["members"]) == ("cluster=node2", "2/3")
 
-    until(lambda: any(e["reason"] == "Takeover" for e in api.events("edge")), "the Event of the takeover")
+    until(lambda: any(e["reason"] == "PeerDead" for e in api.events("edge")), "the Event of the takeover")
     text = api.server.kubectl("describe", "vyc", "edge")
     events = text[text.index("Events:") :]
     assert "node2 took group cluster (epoch 2): node1 is dead" in events
@@ -90,7 +90,7 @@ def test_reports_become_conditions_owners_and_events(api: Api, running: Operator
     printed = api.server.kubectl("get", "vyc", "edge").splitlines()
     assert printed[0].split() == ["NAME", "OWNERS", "AVAILABLE", "MEMBERS", "AGE"]
     assert printed[1].split()[:4] == ["edge", "cluster=node2", "True", "2/3"]
-    took = next(e for e in api.events("edge") if e["reason"] == "Takeover")
+    took = next(e for e in api.events("edge") if e["reason"] == "PeerDead")
     assert (took["type"], took["reportingController"], took["reportingInstance"]) == (
         "Warning",
         "cluster.vyos.io/operator",

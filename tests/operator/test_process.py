@@ -71,7 +71,7 @@ def test_a_restart_writes_nothing_and_repeats_no_event(api: Api, run_operator: R
     with run_operator() as operator:
         agents = at_work(api, make)
         agents.owns("node2", "cluster", 2, "PeerDead")
-        until(lambda: any(e["reason"] == "Takeover" for e in api.events("edge")), "the Event")
+        until(lambda: any(e["reason"] == "PeerDead" for e in api.events("edge")), "the Event")
         before = settled(api)
         assert operator.stop() < 3
         assert operator.logged("stopped")

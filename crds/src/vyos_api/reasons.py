@@ -160,8 +160,8 @@ class OwnershipReason(enum.StrEnum):
     """A handover ended before anything was given."""
 
 
-class EventReason(enum.StrEnum):
-    """Reasons of Events beside the conditions' own."""
+class EventAction(enum.StrEnum):
+    """What happened to a group, in an Event's `action`; its `reason` is the OwnershipReason."""
 
     TAKEOVER = "Takeover"
     """A group has a new owner because its old one died or left."""

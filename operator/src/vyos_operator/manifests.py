@@ -43,7 +43,15 @@ def key_secret(cluster: str, keys: KeySet, namespace: str) -> Body:
 
 
 def event(
-    cluster: Body, identity: str, *, reason: str, note: str, warning: bool, now: datetime.datetime, instance: str
+    cluster: Body,
+    identity: str,
+    *,
+    action: str,
+    reason: str,
+    note: str,
+    warning: bool,
+    now: datetime.datetime,
+    instance: str,
 ) -> Body:
     """An Event about a cluster; the same `identity` gives the same name, so that it is never told twice."""
     meta = cluster["metadata"]
@@ -62,7 +70,7 @@ def event(
             "uid": meta["uid"],
         },
         "type": "Warning" if warning else "Normal",
-        "action": reason,
+        "action": action,
         "reason": reason,
         "note": cut,
     }

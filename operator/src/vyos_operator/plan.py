@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vyos_api import names
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
-from vyos_api.reasons import AcceptedReason, ConditionType, EventReason, OwnershipReason
+from vyos_api.reasons import AcceptedReason, ConditionType, EventAction, OwnershipReason
 from vyos_api.v1alpha1 import GroupStatus, Status
 from vyos_operator import checks, claims, health, kinds, manifests, status
 from vyos_operator.checks import Verdict
@@ -18,19 +18,20 @@ from vyos_operator.world import Body, Plan, Ref, World
 
 EVENT_AGE_MAX_S = 600
 """Ownership that is older is history, not news: a restarted operator does not tell it again."""
-MOVES: dict[str, str] = {
-    OwnershipReason.FIRST_CLAIM: EventReason.FIRST_CLAIM,
-    OwnershipReason.PEER_DEAD: EventReason.TAKEOVER,
-    OwnershipReason.PEER_LEFT: EventReason.TAKEOVER,
-    OwnershipReason.PEER_RELEASED: EventReason.TAKEOVER,
-    OwnershipReason.HANDOVER_REQUESTED: EventReason.HANDOVER,
-    OwnershipReason.MONITORS_LOST: EventReason.HANDOVER,
-    OwnershipReason.MAINTENANCE: EventReason.HANDOVER,
-    OwnershipReason.CORDONED: EventReason.HANDOVER,
-    OwnershipReason.SERVICE_FAILED: EventReason.HANDOVER,
-    OwnershipReason.FAILBACK: EventReason.FAILBACK,
-    OwnershipReason.SETTLED: EventReason.SETTLEMENT,
+ACTIONS: dict[str, str] = {
+    OwnershipReason.FIRST_CLAIM: EventAction.FIRST_CLAIM,
+    OwnershipReason.PEER_DEAD: EventAction.TAKEOVER,
+    OwnershipReason.PEER_LEFT: EventAction.TAKEOVER,
+    OwnershipReason.PEER_RELEASED: EventAction.TAKEOVER,
+    OwnershipReason.HANDOVER_REQUESTED: EventAction.HANDOVER,
+    OwnershipReason.MONITORS_LOST: EventAction.HANDOVER,
+    OwnershipReason.MAINTENANCE: EventAction.HANDOVER,
+    OwnershipReason.CORDONED: EventAction.HANDOVER,
+    OwnershipReason.SERVICE_FAILED: EventAction.HANDOVER,
+    OwnershipReason.FAILBACK: EventAction.FAILBACK,
+    OwnershipReason.SETTLED: EventAction.SETTLEMENT,
 }
+"""What happened, for an Event's `action`; its `reason` is the core's own word, the same as in log and status."""
 STAYS = (OwnershipReason.ADOPTED, OwnershipReason.EPOCH_RAISED)
 """Reasons of an epoch with which nothing moved, so nothing is told."""
 
@@ -125,7 +126,7 @@ def _verdict_events(world: World, verdict: Verdict, known: Status) -> tuple[Body
     identity = _identity(world, "verdict", said.status, said.reason, said.message, after)
     warning = said.reason != AcceptedReason.ACCEPTED
     note = said.message if not warning else f"generation {generation}: {said.message}"
-    return (_event(world, identity, reason=said.reason, note=note, warning=warning),)
+    return (_event(world, identity, action=said.reason, reason=said.reason, note=note, warning=warning),)
 
 
 def _ownership_events(world: World, running: NodeConfig | None, known: Status) -> tuple[Body, ...]:
@@ -135,7 +136,8 @@ def _ownership_events(world: World, running: NodeConfig | None, known: Status) -
         _event(
             world,
             _identity(world, "owner", group.name, group.owner, str(group.epoch)),
-            reason=MOVES.get(group.reason, group.reason),
+            action=ACTIONS.get(group.reason, group.reason),
+            reason=group.reason,
             note=f"{group.owner} took group {group.name} (epoch {group.epoch}){_why(world, group)}",
             warning=group.reason == OwnershipReason.PEER_DEAD,
         )
@@ -168,9 +170,16 @@ def _is_news(world: World, group: GroupStatus) -> bool:
     return since_ms / 1000 > (world.now - datetime.timedelta(seconds=EVENT_AGE_MAX_S)).timestamp()
 
 
-def _event(world: World, identity: str, *, reason: str, note: str, warning: bool) -> Body:
+def _event(world: World, identity: str, *, action: str, reason: str, note: str, warning: bool) -> Body:
     return manifests.event(
-        world.cluster, identity, reason=reason, note=note, warning=warning, now=world.now, instance=world.instance
+        world.cluster,
+        identity,
+        action=action,
+        reason=reason,
+        note=note,
+        warning=warning,
+        now=world.now,
+        instance=world.instance,
     )
 
 
