@@ -35,12 +35,12 @@ def terminate(product: Product, owner: str) -> None:
 
 
 def force_standby(product: Product, owner: str) -> None:
-    product.ask(owner, {"op": "force", "command": "standby"})
+    product.ask(owner, {"op": "force", "to": "Standby"})
 
 
 def force_active(product: Product, owner: str) -> None:
     other = {"node1": "node2", "node2": "node1"}[owner]
-    product.ask(other, {"op": "force", "command": "active", "group": "g"})
+    product.ask(other, {"op": "force", "to": "Active", "group": "g"})
 
 
 def moved(product: Product, holders: Holders, move: Move) -> Probe:

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -116,32 +115,6 @@ def test_sigterm_moves_at_once(two: Lan) -> None:
     assert reason(two["r2"]) == "PeerLeft"
     assert two["r2"].deviations() == [("Peer", "r1", "Left")]
     assert not two["r1"].socket.exists()
-
-
-def test_a_person_forces_a_move_and_back(two: Lan) -> None:
-    at = time.monotonic()
-    two["r2"].ask("force", command="active", group="cluster")
-    two.held_by("r2")
-    assert reason(two["r2"]) == "HandoverRequested"
-    answer = two["r2"].ask("force", command="standby")
-    assert answer == {"ok": True, "asked": ["edge/cluster"]}
-    two.held_by("r1")
-    assert two.watcher.dark_s(VIP, at) == 0
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({}, "command: must be active or standby, not None"),
-        ({"command": "stop"}, "command: must be active or standby, not 'stop'"),
-        ({"command": "active", "group": 7}, "group: must be a name"),
-        ({"command": "active", "cluster": "core"}, "cluster: this node serves cluster 'core'"),
-        ({"command": "active", "group": "none"}, "group: no cluster on this node has a group 'none'"),
-    ],
-)
-def test_a_wish_that_cannot_be(two: Lan, fields: dict[str, Any], error: str) -> None:
-    assert two["r1"].ask("force", **fields) == {"ok": False, "error": error}
-    assert two.watcher.holders(VIP) == {"r1"}
 
 
 def test_the_second_secondary_is_the_last(three: Lan) -> None:

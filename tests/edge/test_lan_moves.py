@@ -84,6 +84,18 @@ def test_a_monitor_that_is_down_itself_moves_nothing(routers: Lan) -> None:
     assert routers.watcher.holders(VIP) == {"r1"}
 
 
+def test_a_person_moves_a_group_and_no_client_notices(routers: Lan) -> None:
+    run(routers)
+    at = time.monotonic()
+    for name, to, other in (("r1", "Standby", "r2"), ("r1", "Active", "r1"), ("r2", "Active", "r2")):
+        answer = routers[name].ask("force", to=to, group="cluster")
+        assert answer is not None
+        assert answer["clusters"] == ["edge"]
+        routers.held_by(other)
+        assert reason(routers, other) == "HandoverRequested"
+    assert routers.watcher.dark_s(VIP, at) == 0
+
+
 # -- unicast
 
 

@@ -10,8 +10,6 @@ from vyos_agent.edge import orders
 from vyos_agent.edge.control import ControlError, Handler
 from vyos_agent.edge.daemon import Daemon
 
-COMMANDS = {"active": Force.ACTIVE, "standby": Force.STANDBY}
-"""As VyOS calls them."""
 TIMEOUT_MS = 30_000
 TIMEOUT_MAX_MS = 60_000
 """A poll that is never answered would hide that its client is gone."""
@@ -34,26 +32,28 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
         timeout_ms = _number(request, "timeoutMs", TIMEOUT_MS, TIMEOUT_MAX_MS)
         return {"report": await daemon.report(after, (timeout_ms or 0) / 1000)}
 
+    async def explain(request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"clusters": daemon.explain(_name(request, "cluster"))}
+
     async def force(request: Mapping[str, Any]) -> dict[str, Any]:
-        command = request.get("command")
-        if command not in COMMANDS:
-            raise ControlError(f"command: must be {' or '.join(COMMANDS)}, not {command!r}")
-        cluster, group = (_text(request, name) for name in ("cluster", "group"))
-        asked = daemon.force(COMMANDS[command], cluster, group)
-        if not asked:
-            which = f"cluster {cluster!r}" if cluster else "no cluster"
-            raise ControlError(
-                f"group: {which} on this node has a group {group!r}" if group else f"cluster: this node serves {which}"
-            )
-        return {"asked": asked}
+        words = [command.value for command in Force]
+        to, cluster, group = request.get("to"), _name(request, "cluster"), _name(request, "group")
+        if to not in words:
+            raise ControlError(f"to: must be {' or '.join(words)}")
+        concerned = daemon.force(Force(to), cluster, group)
+        if not concerned:
+            what = f"group {group}" if group is not None else "group"
+            where = f"cluster {cluster}" if cluster is not None else "any cluster here"
+            raise ControlError(f"this node is a member of no {what} of {where}")
+        return {"clusters": concerned}
 
-    return {"configure": configure, "report": report, "force": force}
+    return {"configure": configure, "report": report, "explain": explain, "force": force}
 
 
-def _text(request: Mapping[str, Any], name: str) -> str | None:
-    value = request.get(name)
+def _name(request: Mapping[str, Any], field: str) -> str | None:
+    value = request.get(field)
     if value is not None and not isinstance(value, str):
-        raise ControlError(f"{name}: must be a name")
+        raise ControlError(f"{field}: must be a name")
     return value
 
 
