@@ -10,9 +10,9 @@ import pytest
 from core.bench import Bench, Puppet, all_heard, decided, keep_saying, names
 from sim.build import KEY, VIP, config, group
 from vyos_agent.core import wire
-from vyos_agent.core.effects import Announce, Hold, Serve
+from vyos_agent.core.effects import Announce, Hold, Persist, Serve
 from vyos_agent.core.events import Configured, Forced, Frame, Held, LinkChanged, Monitored, Served, Stopping, Woke
-from vyos_agent.core.model import Drop, Force, Group, Keyring, MemberId, Reason, Serving, State, Vip, wire_id
+from vyos_agent.core.model import Drop, Force, Group, GroupId, Keyring, MemberId, Reason, Serving, State, Vip, wire_id
 from vyos_agent.core.report import CandidateReport
 
 D_MS, K_MS, INIT_MS = 3_000, 500, 6_000
@@ -399,6 +399,42 @@ class TestConfiguration:
         stranger.say(state=State.STANDBY, rank=0)  # and it would come first if it counted
         keep_saying(others, 600)
         assert bench.state() is State.OWNER
+
+    def test_a_group_that_is_gone_says_so_once_more(self) -> None:
+        """Else whoever heard that it was being let go would wait for ever."""
+        bench = Bench(config("a", [group(members="ab"), group("h", "ab", vip=OTHER)]))
+        all_heard(bench, "b")
+        bench.run(2 * K_MS)
+        effects = bench.step(Configured(dataclasses.replace(bench.config, groups=bench.config.groups[1:])))
+        assert decided(effects)[-1] == (State.YIELDING, State.NONE, "Removed")
+        assert bench.entry().state is State.NONE
+        bench.run(2 * K_MS)
+        assert bench.said is not None
+        assert wire_id("g") not in {e.group for e in bench.said.groups}
+
+    def test_what_a_peer_says_of_unknown_groups_is_kept_within_bounds(self) -> None:
+        bench = Bench(config("a", [group(members="ab")]))
+        b = Puppet(bench, "b")
+        for i in range(200):
+            many = tuple(wire.GroupEntry(GroupId(1000 * i + j + 1), 1, State.OWNER, 0, True, True) for j in range(30))
+            b.header["groups"] = many
+            b.say()
+        kept = bench.node._peers.table[b.id].groups
+        assert len(kept) == 64
+        del b.header["groups"]
+        b.say(state=State.OWNER, epoch=4)
+        assert bench.group().owner == "b", "a group of the configuration always counts"
+        name = "late"
+        bench.config = dataclasses.replace(bench.config, groups=(group(name, "ab"),))
+        bench.step(Configured(bench.config))
+        assert bench.config.groups[0].id not in kept
+
+    def test_a_group_that_comes_back_goes_on_counting(self) -> None:
+        bench = Bench(config("a", [group(members="ab")]), epochs={f"old{i}": 7 for i in range(300)})
+        all_heard(bench, "b")
+        saved = [e.epochs for e in bench.effects if isinstance(e, Persist)][-1]
+        assert len(saved) == 257
+        assert (saved["g"], saved["old299"]) == (1, 7)
 
 
 class TestAnnouncements:

@@ -11,7 +11,7 @@ from vyos_agent.core.announce import NEVER_MS, Announcer
 from vyos_agent.core.farewell import FAREWELL_GAP_MS, RELEASE_LIMIT_MS, STOP_LIMIT_MS, Farewell
 from vyos_agent.core.model import Serving, Vip
 from vyos_agent.core.novelty import Novelty
-from vyos_agent.core.sent import SentLog
+from vyos_agent.core.sent import KEPT_MS, SPARE, SentLog
 from vyos_agent.core.services import Backoff, Services
 
 UNITS = ("ssh.service",)
@@ -186,11 +186,20 @@ class TestAdoption:
 class TestSentLog:
     def test_when_a_sequence_was_sent(self) -> None:
         log = SentLog()
-        log.sent(2, 100, 1000)
-        log.sent(4, 200, 1000)
+        log.sent(2, 100)
+        log.sent(4, 200)
         assert [log.at_ms(s) for s in (0, 1, 2, 3, 4, 5)] == [None, 100, 100, 200, 200, None]
-        log.sent(5, 1101, 1000)
-        assert [log.at_ms(s) for s in (1, 2, 3)] == [None, None, 200]
+
+    def test_it_forgets_what_no_frame_can_name_any_more(self) -> None:
+        log = SentLog()
+        for i in range(3 * SPARE):
+            log.sent(i + 1, i * 1_000)
+        last_ms = (3 * SPARE - 1) * 1_000
+        assert log.at_ms(1) is None
+        assert log.at_ms(3 * SPARE) == last_ms
+        kept = [s for s in range(1, 3 * SPARE + 1) if log.at_ms(s) is not None]
+        assert kept == list(range(kept[0], 3 * SPARE + 1))
+        assert KEPT_MS // 1_000 <= len(kept) <= KEPT_MS // 1_000 + SPARE + 1
 
     def test_whole_sequences_from_their_low_half(self) -> None:
         log = SentLog()

@@ -229,3 +229,15 @@ def test_a_standby_that_restarted_holds_nothing() -> None:
     Puppet(bench, "a", incarnation=6, state=State.LISTENING, candidate=False, ready=False).say()
     bench.run(K_MS + 50)
     assert bench.state() is State.OWNER
+
+
+def test_who_is_listed_no_more_is_told_of_no_more() -> None:
+    bench, a, b = trio()
+    x = Puppet(bench, "x")
+    x.sequence = 9
+    b.peers = [entry(x)]
+    b.say(claim_owner=x.id, claim_epoch=7)
+    assert bench.group().epoch == 7
+    b.peers = []
+    b.say(claim_owner=a.id, claim_epoch=3)
+    assert bench.group().epoch == 3

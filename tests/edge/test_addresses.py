@@ -119,6 +119,9 @@ async def test_add_renew_and_remove(desk: Desk, kernel: FakeKernel) -> None:
 
 
 async def test_the_gate_stands_before_every_add_and_renewal(desk: Desk, kernel: FakeKernel) -> None:
+    """[LEASE-5] One gate, may_hold(now), must stand before every add, renewal and announcement, repairs after netlink
+    events included.
+    """
     desk.open_gate = False
     assert await desk.held({VIP: 8000}) == Held(frozenset(), {})
     assert kernel.puts == []
@@ -132,6 +135,9 @@ async def test_the_gate_stands_before_every_add_and_renewal(desk: Desk, kernel: 
 
 
 async def test_a_slow_call_is_asked_about_again(desk: Desk, kernel: FakeKernel) -> None:
+    """[LEASE-6] The clock must be read before and after the call; where it slipped by more than 100 ms the gate must be
+    asked again, and the address must be removed if it is not held any more.
+    """
     assert isinstance(desk.clock, Clock)
 
     def stall() -> None:
@@ -208,6 +214,9 @@ async def test_a_removal_by_a_stranger_is_repaired_with_what_is_left(desk: Desk,
 
 
 async def test_an_expired_address_does_not_come_back(desk: Desk, kernel: FakeKernel) -> None:
+    """[LEASE-5] One gate, may_hold(now), must stand before every add, renewal and announcement, repairs after netlink
+    events included.
+    """
     assert isinstance(desk.clock, Clock)
     await desk.held({VIP: 8000})
     del kernel.held[ENTRY]

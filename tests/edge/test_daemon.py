@@ -161,6 +161,9 @@ async def test_an_address_that_a_cluster_holds_on_to(desk: Desk) -> None:
 
 
 async def test_one_agent_per_cluster(desk: Desk) -> None:
+    """[ADOPT-4] One agent per cluster and network namespace must run: it binds an abstract unix socket before anything
+    else.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(f"\0vyos-cluster/{values.UID}")
         (refused,) = await desk.configure(first(), second())
@@ -199,6 +202,25 @@ async def test_what_was_accepted_runs_again_without_being_told(tmp_path: Path) -
         assert list(await again.clusters()) == ["edge"]
         await again.owns("edge")
         assert (await again.clusters())["edge"]["groups"][0]["epoch"] > epoch
+
+
+async def test_each_life_has_an_incarnation_of_its_own(tmp_path: Path) -> None:
+    """[BELIEF-10] An incarnation must be drawn at random at every start, and no sequence must be kept from one life to
+    the next.
+    """
+    lives: list[tuple[int, int]] = []
+    for _ in range(3):
+        async with at_work(tmp_path) as desk:
+            await desk.configure(first())
+            await desk.owns("edge")
+            (cluster,) = desk.daemon._clusters.values()
+            assert cluster._runner is not None
+            peers = cluster._runner.node._peers
+            lives.append((peers.incarnation, peers.sent.newest))
+    incarnations = {incarnation for incarnation, _ in lives}
+    assert len(incarnations) == 3
+    assert max(incarnations) >= 2**32, "64 bits, not 32: all three are below with a chance of 1 in 2^96"
+    assert max(sent for _, sent in lives) < 1_000, "and counts from 1"
 
 
 async def test_a_state_directory_of_another_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -104,6 +104,7 @@ def test_what_is_no_frame_does_not_pass_the_filter(pair: Pair) -> None:
 
 
 def test_a_turn_takes_a_bounded_number_and_the_rest_later(pair: Pair) -> None:
+    """[BOUND-1] A turn must take at most 256 frames; the rest must wake the loop again."""
     data = [frame() for _ in range(framing.FRAMES_MAX + 10)]
     assert pair.near[A].send({"eth0": data})
     time.sleep(0.05)
@@ -132,6 +133,9 @@ class TestDates:
         pair.close()
 
     def test_a_frame_that_waited_is_as_old_as_it_is(self, pair: Pair) -> None:
+        """[SLEEP-2] Frames must be dated by the kernel's stamp, but not before the last drain nor after now, and as of
+        now if the wall clock moved against the monotonic one.
+        """
         pair.near[A].send({"eth0": [frame()]})
         sent = now()
         time.sleep(0.1)
@@ -139,6 +143,9 @@ class TestDates:
         assert abs(found.at_ms - sent) <= 2
 
     def test_no_frame_is_older_than_the_last_look(self, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+        """[SLEEP-2] Frames must be dated by the kernel's stamp, but not before the last drain nor after now, and as of
+        now if the wall clock moved against the monotonic one.
+        """
         pair.near[A].send({"eth0": [frame()]})
         time.sleep(0.05)
         floor = now()
@@ -150,6 +157,9 @@ class TestDates:
     def test_a_wall_clock_that_is_set_ages_nothing(
         self, pair: Pair, monkeypatch: pytest.MonkeyPatch, step_s: int
     ) -> None:
+        """[SLEEP-2] Frames must be dated by the kernel's stamp, but not before the last drain nor after now, and as of
+        now if the wall clock moved against the monotonic one.
+        """
         pair.near[A].send({"eth0": [frame()]})
         time.sleep(0.05)
         real = time.time_ns

@@ -81,6 +81,9 @@ def ownership(stub: Stub, clock: Clock) -> Ownership:
 
 
 def test_a_rival_is_answered_once_in_ten_seconds(ownership: Ownership, stub: Stub, clock: Clock) -> None:
+    """[ARP-4] A rival heard by ARP must be reported, and must be answered by at most one announcement in 10 s, only as
+    Owner with no move under way.
+    """
     for _ in range(5):
         stub.on_rival(VIP, MAC)
         clock.ms += GAP_MS // 5
@@ -92,6 +95,9 @@ def test_a_rival_is_answered_once_in_ten_seconds(ownership: Ownership, stub: Stu
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.OWNER])
 def test_only_an_owner_with_no_move_under_way_answers(ownership: Ownership, stub: Stub, state: State) -> None:
+    """[ARP-4] A rival heard by ARP must be reported, and must be answered by at most one announcement in 10 s, only as
+    Owner with no move under way.
+    """
     stub.state = state
     stub.on_rival(VIP, MAC)
     assert stub.announced == []

@@ -118,6 +118,9 @@ async def test_a_lone_node_owns_after_the_initial_dead_interval_and_leaves_at_on
 
 
 async def test_an_announcement_needs_authority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[LEASE-5] One gate, may_hold(now), must stand before every add, renewal and announcement, repairs after netlink
+    events included.
+    """
     ports = Ports()
     r = runner(ports, keepalive_ms=10, dead_ms=100, init_dead_ms=20)
     monkeypatch.setattr(r.node, "may_hold", lambda at_ms: False)

@@ -76,6 +76,8 @@ class Peer:
     """My newest sequence that the believed life acknowledged, in a frame all of whose parts are in."""
     acking: int = 0
     """The same, the newest part included: its entries about groups may be older than the acknowledgement."""
+    mark: tuple[int, int] = (0, 0)
+    """The newest of my sequences that it acknowledged, and when that was sent: dates what it says later."""
     groups: dict[GroupId, wire.GroupEntry] = dataclasses.field(default_factory=dict)
     told_ms: int = FOREVER_AGO
     """When the newest frame of this life was heard by another member, by that one's word."""

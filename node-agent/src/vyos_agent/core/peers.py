@@ -9,7 +9,8 @@ liveness: a dead peer's sequence and the floor of its next proof are kept.
 from __future__ import annotations
 
 from vyos_agent.core import wire
-from vyos_agent.core.model import OWNING, Drop, MemberId, State
+from vyos_agent.core.announce import NEVER_MS
+from vyos_agent.core.model import OWNING, Drop, GroupId, MemberId, State
 from vyos_agent.core.peer import FOREVER_AGO, Ghost, Heard, Peer, Relay, Twin, fresher
 from vyos_agent.core.sent import SentLog
 
@@ -18,6 +19,10 @@ STRANGERS_MAX = 16
 LIVES_MAX = 8
 """Lives of one peer that are remembered while none of them is believed: recordings of old ones, and the one that goes
 on."""
+CLOCK_ERROR = 1_000
+"""Two clocks drift apart by less than one part in this: ten times what a crystal does."""
+GROUPS_MAX = 64
+"""Groups of which a peer's word is kept: 32 of a configuration, and as many of one that this node has not got yet."""
 UNPROVED_MAX = 32
 """Unproved lives in one frame: the byte that counts its peers holds 64 members, 16 strangers and these."""
 
@@ -34,13 +39,19 @@ class Peers:
         self.twin: Twin | None = None
         """A living node that calls itself by this member's name."""
         self._namesake: Heard | None = None
+        self._groups: frozenset[GroupId] = frozenset()
         self.changed = True
         """Whether something was noted since the node last decided that a decision could depend on."""
         self.revised = False
         """Whether the report says something new."""
+        self.judge_ms = NEVER_MS
+        """Until then nobody dies and no link falls silent, however little is heard: looked at again only then."""
 
-    def configure(self, members: frozenset[MemberId], now: int) -> None:
-        """Members of the configuration; one that left stays in the table for as long as it is believed."""
+    def configure(self, members: frozenset[MemberId], now: int, groups: frozenset[GroupId] = frozenset()) -> None:
+        """Members and groups of the configuration; a member that left stays in the table while it is believed."""
+        for peer in self.table.values():
+            peer.groups = {g: e for g, e in peer.groups.items() if g in groups or g not in self._groups}
+        self._groups = groups
         self.members = members - {self.me}
         for member in self.members - self.table.keys():
             self.table[member] = Peer(id=member, since_ms=now)
@@ -66,8 +77,12 @@ class Peers:
         if peer is None:
             return Drop.TABLE_FULL
         if peer.believed and beat.incarnation == peer.incarnation:
+            recent = entry is None or self._is_recent(peer, beat, entry.age_ms, acked, at_ms, dead_ms)
             if beat.sequence <= peer.newest:
-                return self._copy(peer, beat, at_ms, link)
+                return self._copy(peer, beat, at_ms, link) if recent else Drop.OLD
+            if not recent:
+                self._list(peer, beat, at_ms, acked)
+                return Drop.UNPROVED
         else:
             if beat.incarnation == peer.incarnation and beat.sequence <= peer.newest:
                 return Drop.OLD
@@ -76,6 +91,8 @@ class Peers:
                 return Drop.UNPROVED
             self._believe(peer, beat, at_ms)
         self._accept(peer, beat, at_ms, acked)
+        if acked or beat.parts == 1:  # a part that does not name me cannot be dated
+            peer.last_ms = at_ms
         self._note_link(peer, beat, at_ms, link)
         return None
 
@@ -94,6 +111,19 @@ class Peers:
             return False
         sent_ms = self.sent.at_ms(acked)
         return sent_ms is not None and at_ms - sent_ms <= dead_ms
+
+    def _is_recent(self, peer: Peer, beat: wire.Beat, age_ms: int, acked: int, at_ms: int, dead_ms: int) -> bool:
+        """Whether a believed member made this frame within the last dead interval: else somebody held it back.
+
+        It heard the sequence that it names after that was sent, and made the frame `age_ms` later, by its own clock.
+        """
+        if age_ms == wire.AGE_MS_MAX:
+            return True  # that long ago, or longer: it does not hear me, and no frame of it can be dated
+        known, sent_ms = peer.mark
+        sent = sent_ms if acked == known else self.sent.at_ms(acked)
+        if sent is None:
+            return False
+        return at_ms - (sent + age_ms + age_ms // CLOCK_ERROR) <= max(dead_ms, beat.dead_ms)
 
     def _believe(self, peer: Peer, beat: wire.Beat, at_ms: int) -> None:
         if peer.believed:  # an old life that may have left its addresses behind
@@ -116,8 +146,12 @@ class Peers:
         news = [e for e in beat.groups if peer.groups.get(e.group) != e]
         if news or (peer.generation, peer.dead_ms, peer.leaving) != (beat.generation, beat.dead_ms, beat.leaving):
             self.changed = True
+        self.judge_ms = min(self.judge_ms, at_ms + beat.dead_ms if beat.dead_ms == peer.dead_ms else at_ms)
         self._note_part(peer, beat, acked)
-        peer.newest, peer.last_ms = beat.sequence, at_ms
+        sent_ms = self.sent.at_ms(acked)
+        if sent_ms is not None:
+            peer.mark = (acked, sent_ms)
+        peer.newest = beat.sequence
         peer.dead_ms, peer.keepalive_ms, peer.generation = beat.dead_ms, beat.keepalive_ms, beat.generation
         peer.leaving = beat.leaving
         peer.listed = Heard(beat.incarnation, beat.sequence, at_ms, acked)
@@ -126,9 +160,13 @@ class Peers:
             self._note_evidence(listed, at_ms)
             if listed.member not in best or listed.state is wire.PeerState.ALIVE:
                 best[listed.member] = listed
+        if beat.parts == 1:
+            peer.fresher = {m: relay for m, relay in peer.fresher.items() if m in best}
         for listed in best.values():
             self._relay(peer, listed, at_ms, beat.sequence)
         for entry in news:
+            if entry.group not in self._groups and len(peer.groups) >= GROUPS_MAX:
+                continue
             peer.groups[entry.group] = entry
             if entry.state is not State.LISTENING:
                 peer.ghosts.pop(entry.group, None)
@@ -145,7 +183,8 @@ class Peers:
     def _note_evidence(self, entry: wire.PeerEntry, at_ms: int) -> None:
         """What one member says of another's life: heard there is as good as heard here."""
         about = self.table.get(entry.member)
-        if about is not None and about.believed and about.incarnation == entry.incarnation:
+        alive = entry.state is wire.PeerState.ALIVE
+        if alive and about is not None and about.believed and about.incarnation == entry.incarnation:
             about.told_ms = max(about.told_ms, at_ms - entry.age_ms)
 
     def _relay(self, teller: Peer, entry: wire.PeerEntry, at_ms: int, sequence: int) -> None:
@@ -212,8 +251,18 @@ class Peers:
         """When the newest frame of a believed peer was heard, here or by a member that is heard directly."""
         return max(peer.last_ms, peer.told_ms)
 
-    def expire(self, now: int) -> None:
-        """Stop believing those whose dead interval is over."""
+    def judge(self, now: int, *, awake: bool) -> None:
+        """Stop believing those whose dead interval is over (`awake`), and note links that have fallen silent."""
+        if now < self.judge_ms and awake:
+            return
+        if awake:
+            self._expire(now)
+        self._mute(now)
+        due = [self.evidence_ms(p) + p.dead_ms for p in self.table.values() if p.believed]
+        due += [p.links[i][1] + p.dead_ms for p in self.table.values() for i in p.heard_on]
+        self.judge_ms = min(due, default=NEVER_MS)
+
+    def _expire(self, now: int) -> None:
         dead = [p for p in self.table.values() if p.believed and now >= self.evidence_ms(p) + p.dead_ms]
         for peer in dead:
             self.changed = True
@@ -222,18 +271,12 @@ class Peers:
             peer.since_ms = now
         self.revised |= bool(dead)
 
-    def mute(self, now: int) -> None:
-        """Links over which a peer was not heard for its dead interval."""
+    def _mute(self, now: int) -> None:
         for peer in self.table.values():
             heard_on = frozenset(i for i in peer.heard_on if now - peer.links[i][1] < peer.dead_ms)
             if heard_on != peer.heard_on:
                 peer.heard_on = heard_on
                 self.revised = self.changed = True
-
-    def expiry_ms(self) -> list[int]:
-        """When each believed peer will be dead, and each link silent, if nothing more is heard."""
-        due = [self.evidence_ms(p) + p.dead_ms for p in self.table.values() if p.believed]
-        return due + [p.links[i][1] + p.dead_ms for p in self.table.values() for i in p.heard_on]
 
     def living(self) -> list[Peer]:
         """Those that are believed (and therefore alive, right after `expire`)."""
@@ -252,7 +295,11 @@ class Peers:
 
         Of lives that are not believed those that were heard within the last dead interval: an older proof is none.
         """
-        listed = [_entry(p.id, p.listed, now, alive=p.believed) for p in self.table.values() if p.listed is not None]
+        listed = [
+            _entry(p.id, p.listed, now, alive=p.believed and p.listed.sequence == p.newest)
+            for p in self.table.values()
+            if p.listed is not None
+        ]
         others = [(p.id, h) for p in self.table.values() for h in p.unproved.values()]
         if self._namesake is not None:
             others.append((self.me, self._namesake))

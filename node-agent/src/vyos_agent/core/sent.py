@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import collections
+import bisect
 
 from vyos_agent.core import wire
+
+KEPT_MS = 70_000
+"""Longer than an age in a frame can say (65.5 s): what a frame acknowledges dates it, also after a long cut."""
+SPARE = 256
+"""Forgotten entries are cut off by so many at a time."""
 
 
 class SentLog:
@@ -13,25 +18,24 @@ class SentLog:
     def __init__(self) -> None:
         self.newest = 0
         self._forgotten = 0
-        self._log: collections.deque[tuple[int, int]] = collections.deque()
+        self._sequences: list[int] = []
+        self._sent_ms: list[int] = []
 
-    def sent(self, newest: int, now: int, keep_ms: int) -> None:
-        """Sequences up to `newest` have gone out now; those older than `keep_ms` prove nothing any more."""
+    def sent(self, newest: int, now: int) -> None:
+        """Sequences up to `newest` have gone out now."""
         self.newest = newest
-        self._log.append((newest, now))
-        while self._log[0][1] < now - keep_ms:
-            self._forgotten, _ = self._log.popleft()
+        self._sequences.append(newest)
+        self._sent_ms.append(now)
+        old = bisect.bisect_left(self._sent_ms, now - KEPT_MS)
+        if old >= SPARE:
+            self._forgotten = self._sequences[old - 1]
+            del self._sequences[:old], self._sent_ms[:old]
 
     def at_ms(self, sequence: int) -> int | None:
         """When it went out; None: too long ago, or never."""
         if not self._forgotten < sequence <= self.newest:
             return None
-        found = None
-        for newest, at_ms in reversed(self._log):
-            if newest < sequence:
-                break
-            found = at_ms
-        return found
+        return self._sent_ms[bisect.bisect_left(self._sequences, sequence)]
 
     def whole(self, low: int) -> int | None:
         """The sequence whose low 32 bits these are; None: this life has sent no such frame."""

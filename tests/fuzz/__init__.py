@@ -1,0 +1,1 @@
+"""Inputs that nobody thought of, by the million."""
