@@ -151,7 +151,7 @@ def test_f15_a_suspended_machine_is_late_by_what_its_boot_clock_says(slept_ms: i
     world.run(slept_ms)
     since = world.now
     world.hosts["a"].resume()
-    world.run(1)
+    world.run(K + 5)
     assert Reason.SLEPT in reasons(world, "a", since), transcript(world)
     world.run(2 * D)
     assert len(world.holders()) == 1, transcript(world)
