@@ -237,12 +237,21 @@ class Invariants:
             host = world.hosts[last]
             reason = host.last_reason.get(name)
             yields = world.history.states[name].get(last) not in OWNING
-            if host.runs and (quiet or (yields and reason in SOFT)):
+            given = reason is Reason.HANDED_OVER and self._taker_runs(name, last)
+            if host.runs and (quiet or (yields and (given or reason in SOFT))):
                 self._fail(
                     "never dark on purpose",
                     "a voluntary move leaves no moment with no holder",
                     f"nobody holds {vip.address}: {last} let it go ({reason})",
                 )
+
+    def _taker_runs(self, name: str, giver: str) -> bool:
+        """Whether the one that it was given to has been up since, with a kernel that takes the addresses."""
+        giving = next((g for g in reversed(self._world.history.givings[name]) if g.giver == giver), None)
+        taker = self._world.hosts.get(giving.target or "") if giving is not None else None
+        if giving is None or taker is None or not taker.runs or taker.up_ms > giving.at_ms:
+            return False
+        return taker.kernel.refuses.isdisjoint(self._world.groups[name].vips)
 
     def spoke(self, host: Host, datagrams: Mapping[str, tuple[bytes, ...]]) -> None:
         """A frame goes out: what it says must be true, and never less than what was said before."""

@@ -171,7 +171,7 @@ def test_f3_a_copy_on_another_link_paints_that_link_green() -> None:
     assert Reason.LINK_LOST not in reasons(world, "a", since), transcript(world)
 
 
-@pytest.mark.parametrize("rate_ms", [1, 10, 100])
+@pytest.mark.parametrize("rate_ms", [3, 50])
 def test_a_recorder_changes_no_decision_and_delays_none_by_more_than_one_dead_interval(rate_ms: int) -> None:
     """ "a recorder that keeps every frame ever sent and replays any, at any rate, on any link; invariant: decisions
     equal the run without replay, to D once at most" """
