@@ -65,6 +65,8 @@ class Host:
         """How long after its start the daemon has its first verdicts."""
         self.twin = False
         """It found another living node of its name, and must not be started again by itself."""
+        self.netlink_ms: tuple[int, int] | None = None
+        """How long its netlink takes; None: as long as everybody's."""
         self.decisions: list[tuple[int, effects.Decided]] = []
         self.down_ms: int | None = None
         """In the world's time: since when no process runs here, or it stands still."""
@@ -228,7 +230,7 @@ class Host:
         self.at_local(self.now + wait_ms, fire)
 
     def netlink_delay_ms(self) -> int:
-        return self.rng.randint(*self.world.netlink_ms)
+        return self.rng.randint(*(self.netlink_ms or self.world.netlink_ms))
 
     # -- what comes in
 

@@ -201,14 +201,14 @@ def test_f16_two_owners_make_no_war_of_announcements() -> None:
     assert len(told) <= 2 + 5
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_f19_sub_second_a_stall_of_two_frames_moves_nothing(seed: int) -> None:
     """F19: "D > 2K tolerates two lost frames or one 20 ms stall." (K = 10, D = 30)"""
     world = cluster("abc", keepalive_ms=10, dead_ms=30, init_dead_ms=100, delay_ms=(0, 1), seed=seed)
     world.netlink_ms = (0, 1)
     since = world.now
     rng = random.Random(seed)
-    for _ in range(50):
+    for _ in range(20):
         host = world.hosts[rng.choice("abc")]
         host.freeze()
         world.run(rng.randint(1, 14))
