@@ -11,7 +11,7 @@ import pytest
 from spec.lab import INCARNATION, KEY, D, K, Lab, Puppet, config, group, member, owner, owning
 from vyos_agent.core import wire
 from vyos_agent.core.effects import Decided, Stopped
-from vyos_agent.core.model import Drop, Ending, Keyring, MemberId, State
+from vyos_agent.core.model import Drop, Ending, GroupId, Keyring, MemberId, State
 from vyos_agent.core.peers import Peers
 
 RING = Keyring(1, {1: KEY})
@@ -512,6 +512,11 @@ def test_a_copy_on_another_link() -> None:
     assert _links(lab) == ("eth0", "eth1")
     lab.hear(twin, "eth1")
     assert lab.drops()[Drop.OLD] == 2
+    for _ in range(8):  # and frames of the first link that come over the second one alone
+        lab.run(K)
+        lab.hear(wire.seal(peer.beat(), lab.node.config.cluster_id, RING), "eth1")
+    assert lab.peer("b") == "Alive"
+    assert _links(lab) == ()
 
 
 def _links(lab: Lab) -> tuple[str, ...]:
@@ -577,3 +582,17 @@ def test_time_moves_on_after_every_step() -> None:
     peer.rests()
     lab.run(3 * D)
     assert lab.node.deadline > lab.now
+
+
+def test_groups_that_nobody_configured() -> None:
+    """[BOUND-5] Of groups that the receiver's configuration does not name a peer's word must be kept only while fewer
+    than 64 groups are known of it.
+    """
+    lab, (peer,) = owning()
+    strange = [dataclasses.replace(lab.entry(), group=GroupId(10_000 + i), state=State.OWNER) for i in range(200)]
+    for i in range(0, 200, 20):
+        peer.say(groups=tuple(strange[i : i + 20]))
+    known = lab.node._peers.table[peer.id].groups
+    assert len(known) == 64
+    peer.stands(State.OWNER, epoch=9).say()
+    assert lab.state() is State.YIELDING, "a configured group is heard as before"

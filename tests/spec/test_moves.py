@@ -147,8 +147,8 @@ def test_a_tie(reached: int, auto_failback: bool) -> None:
 
 
 def test_ready() -> None:
-    """[MOVE-3] A member must say that it is ready only when it stands by, is a candidate, every monitor has its first
-    verdict and its host services are stopped.
+    """[MOVE-3] A member must say that it is ready only when it stands by, has not just been late (section 15), is a
+    candidate, every monitor has its first verdict and its host services are stopped.
     """
 
     def ready(lab: Lab) -> bool:
@@ -169,6 +169,14 @@ def test_ready() -> None:
     assert not ready(lab), "no candidate"
     owns, _ = owning()
     assert not ready(owns)
+    slept, peer = owner()
+    assert ready(slept)
+    peer.rests()
+    slept.stall(D + 600)
+    assert not ready(slept), "late"
+    peer.beats()
+    slept.run(D)
+    assert ready(slept)
 
 
 @pytest.mark.parametrize("how", ["leaving", "maintenance", "service", "removed"])
@@ -612,8 +620,8 @@ def test_leaving_asks_the_next() -> None:
 
 @pytest.mark.parametrize("cause", [Cause.REQUESTED, Cause.LEAVING])
 def test_the_targets_answer(cause: Cause) -> None:
-    """[HAND-15] A target must answer ASK with REFUSE when it does not stand by, or is no candidate (to a hard cause:
-    could not hold the group at all), and with READY otherwise.
+    """[HAND-15] A target must answer ASK with REFUSE when it does not stand by, was late and judges nothing yet, or is
+    no candidate (to a hard cause: could not hold the group at all), and with READY otherwise.
     """
     lab, peer = asked(cause=cause)
     peer.say()
@@ -629,6 +637,11 @@ def test_the_targets_answer(cause: Cause) -> None:
     young.run(100)
     assert young.state() is State.LISTENING
     assert (young.entry().handover, young.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
+    slept, peer = asked(cause=cause)
+    slept.stall(D + 600)
+    peer.say()
+    slept.run(20)
+    assert (slept.entry().handover, slept.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
 
 
 # -- host services

@@ -70,8 +70,8 @@ def test_lifetimes(keepalive_ms: int, dead_ms: int, life_ms: int) -> None:
 
 
 def test_after_a_frame() -> None:
-    """[LEASE-3] Addresses must be added and renewed in the same turn as, and after, a frame that at least one interface
-    accepted.
+    """[LEASE-3] Addresses must be added and renewed only in the same turn as, and after, a frame that at least one
+    interface accepted, but for [LEASE-4] and [LEASE-9].
     """
     lab, _ = owning(config_=config(**SLOW))
     lab.run(60_000)
