@@ -178,7 +178,7 @@ def test_what_a_receiver_makes_of_authentic_frames(vector: Json) -> None:
         if "sends" in step:
             peers.sent.sent(step["sends"], at_ms)
         elif "judges" in step:
-            peers.expire(at_ms)
+            peers.judge(at_ms, awake=True)
         else:
             frame = wire.unseal(bytes.fromhex(step["frame"]), bytes.fromhex(vector["cluster_id"]), ring(vector))
             assert isinstance(frame, wire.Beat)

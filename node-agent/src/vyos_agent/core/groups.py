@@ -38,6 +38,8 @@ class Groups:
     def __init__(self, senses: Senses) -> None:
         self.entries: dict[str, wire.GroupEntry] = {}
         """What this node's frame says of each."""
+        self.watchful = False
+        """An acknowledgement alone, with no other news, may change something."""
         self._senses = senses
         self._machines: dict[str, GroupMachine] = {}
         self._turns: dict[str, Turn] = {}
@@ -121,6 +123,7 @@ class Groups:
             machine.decided.clear()
             if old == new and machine.rank < 0 and not machine.busy and machine.group not in at.config.groups:
                 del self._machines[name], self._turns[name], self.entries[name]
+        self.watchful = any(m.watchful for m in self.all)
         return Outcome(tuple(decided), news, relayed, moved)
 
     def deadline_ms(self) -> int:

@@ -78,10 +78,10 @@ class Holding:
         """What the LAN must be told now."""
         due: list[Vip] = []
         for machine in machines:
-            if machine.announced and machine.announcer.take(
-                now, interval_ms=config.announce_interval_ms, refresh_ms=config.announce_refresh_ms
-            ):
-                due += [v for v in machine.announced if v in (self.held or ())]
+            if now < machine.announcer.due_ms or not machine.announced:
+                continue
+            machine.announcer.take(now, interval_ms=config.announce_interval_ms, refresh_ms=config.announce_refresh_ms)
+            due += [v for v in machine.announced if v in (self.held or ())]
         return Announce(tuple(due)) if due and self.may_hold(now) else None
 
 

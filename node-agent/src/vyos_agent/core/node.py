@@ -94,10 +94,10 @@ class Node:
         out: list[Effect] = [self._holding.first(self.config)] if self._first else []
         told = told or late or self._first or not self._vigil.awake or self._peers.changed
         self._first = False
-        watchful = any(m.watchful for m in self._groups.all)
-        news = self._decide(now, out) if told or watchful or now >= self._decide_ms else False
+        looked = told or self._groups.watchful or now >= self._decide_ms
+        news = self._decide(now, out) if looked else False
         self._speak(now, out, news=news)
-        self._act(now, out)
+        self._act(now, out, looked=looked)
         self.deadline = self._next_deadline(now)
         return tuple(out)
 
@@ -202,7 +202,7 @@ class Node:
         self.config, self._configured_ms = config, now
         self.revision += 1
         self._names = {MemberId(wire_id(m)): m for m in config.members}
-        self._peers.configure(frozenset(self._names), frozenset(g.id for g in config.groups), now)
+        self._peers.configure(frozenset(self._names), now, frozenset(g.id for g in config.groups))
         self._groups.configure(config, self._epochs, now, running=self._listened)
         if self._farewell.begun:
             self._groups.stop(now, at_once=False)
@@ -225,9 +225,7 @@ class Node:
 
     def _judge(self, now: int) -> None:
         self._peers.changed |= self._vigil.wake(now)
-        if self._vigil.awake:
-            self._peers.expire(now)
-        self._peers.mute(now)
+        self._peers.judge(now, awake=self._vigil.awake)
         self.revision += self._peers.revised
         self._peers.revised = False
         if not self._listened:
@@ -238,6 +236,7 @@ class Node:
             self._groups.darken(now)
         if self._farewell.is_over_time(now):
             self._groups.stop(now, at_once=True)
+            self._peers.changed = True
 
     # -- deciding
 
@@ -313,9 +312,10 @@ class Node:
         self.deadline = self._next_deadline(now)
         return () if hold is None else (hold,)
 
-    def _act(self, now: int, out: list[Effect]) -> None:
+    def _act(self, now: int, out: list[Effect], *, looked: bool) -> None:
+        """`looked`: the groups did, so that they may want something else."""
         machines = self._groups.all
-        removal = self._holding.removal(machines)
+        removal = self._holding.removal(machines) if looked else None
         if removal is not None:
             out.insert(0, removal)  # before the frame that says so
         elif self._holding.top_up_due(machines, self.config, now, alone=not self._peers.living()):
@@ -323,11 +323,15 @@ class Node:
             out.extend([] if hold is None else [hold])
         announcement = self._holding.announcement(machines, self.config, now)
         out.extend([] if announcement is None else [announcement])
-        serving = self._groups.serving()
+        serving = self._groups.serving() if looked else self._serving
         if serving != self._serving:
             self._serving = serving
             out.append(Serve(serving))
-        if self._farewell.say(busy=any(m.busy for m in machines), now=now):
+        if self._farewell.begun:
+            self._leave(now, out)
+
+    def _leave(self, now: int, out: list[Effect]) -> None:
+        if self._farewell.say(busy=any(m.busy for m in self._groups.all), now=now):
             self._speak(now, out, news=True)
         if self._farewell.over:
             out.append(Stopped())
@@ -348,7 +352,7 @@ class Node:
         if self._answer_ms is not None:
             due.append(self._answer_ms)
         if self._vigil.awake:
-            due += self._peers.expiry_ms()
+            due.append(self._peers.judge_ms)
         if self._holding.lease.end_ms and any(m.renewed for m in self._groups.all):
             due.append(self._holding.lease.top_up_ms())
         if not self._listened:

@@ -9,6 +9,7 @@ liveness: a dead peer's sequence and the floor of its next proof are kept.
 from __future__ import annotations
 
 from vyos_agent.core import wire
+from vyos_agent.core.announce import NEVER_MS
 from vyos_agent.core.model import OWNING, Drop, GroupId, MemberId, State
 from vyos_agent.core.peer import FOREVER_AGO, Ghost, Heard, Peer, Relay, Twin, fresher
 from vyos_agent.core.sent import SentLog
@@ -43,8 +44,10 @@ class Peers:
         """Whether something was noted since the node last decided that a decision could depend on."""
         self.revised = False
         """Whether the report says something new."""
+        self.judge_ms = NEVER_MS
+        """Until then nobody dies and no link falls silent, however little is heard: looked at again only then."""
 
-    def configure(self, members: frozenset[MemberId], groups: frozenset[GroupId], now: int) -> None:
+    def configure(self, members: frozenset[MemberId], now: int, groups: frozenset[GroupId] = frozenset()) -> None:
         """Members and groups of the configuration; a member that left stays in the table while it is believed."""
         for peer in self.table.values():
             peer.groups = {g: e for g, e in peer.groups.items() if g in groups or g not in self._groups}
@@ -143,6 +146,7 @@ class Peers:
         news = [e for e in beat.groups if peer.groups.get(e.group) != e]
         if news or (peer.generation, peer.dead_ms, peer.leaving) != (beat.generation, beat.dead_ms, beat.leaving):
             self.changed = True
+        self.judge_ms = min(self.judge_ms, at_ms + beat.dead_ms if beat.dead_ms == peer.dead_ms else at_ms)
         self._note_part(peer, beat, acked)
         sent_ms = self.sent.at_ms(acked)
         if sent_ms is not None:
@@ -247,8 +251,18 @@ class Peers:
         """When the newest frame of a believed peer was heard, here or by a member that is heard directly."""
         return max(peer.last_ms, peer.told_ms)
 
-    def expire(self, now: int) -> None:
-        """Stop believing those whose dead interval is over."""
+    def judge(self, now: int, *, awake: bool) -> None:
+        """Stop believing those whose dead interval is over (`awake`), and note links that have fallen silent."""
+        if now < self.judge_ms and awake:
+            return
+        if awake:
+            self._expire(now)
+        self._mute(now)
+        due = [self.evidence_ms(p) + p.dead_ms for p in self.table.values() if p.believed]
+        due += [p.links[i][1] + p.dead_ms for p in self.table.values() for i in p.heard_on]
+        self.judge_ms = min(due, default=NEVER_MS)
+
+    def _expire(self, now: int) -> None:
         dead = [p for p in self.table.values() if p.believed and now >= self.evidence_ms(p) + p.dead_ms]
         for peer in dead:
             self.changed = True
@@ -257,18 +271,12 @@ class Peers:
             peer.since_ms = now
         self.revised |= bool(dead)
 
-    def mute(self, now: int) -> None:
-        """Links over which a peer was not heard for its dead interval."""
+    def _mute(self, now: int) -> None:
         for peer in self.table.values():
             heard_on = frozenset(i for i in peer.heard_on if now - peer.links[i][1] < peer.dead_ms)
             if heard_on != peer.heard_on:
                 peer.heard_on = heard_on
                 self.revised = self.changed = True
-
-    def expiry_ms(self) -> list[int]:
-        """When each believed peer will be dead, and each link silent, if nothing more is heard."""
-        due = [self.evidence_ms(p) + p.dead_ms for p in self.table.values() if p.believed]
-        return due + [p.links[i][1] + p.dead_ms for p in self.table.values() for i in p.heard_on]
 
     def living(self) -> list[Peer]:
         """Those that are believed (and therefore alive, right after `expire`)."""
