@@ -20,7 +20,7 @@ import ipaddress
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from vyos_agent.config import UNFOUND
 from vyos_agent.core.model import Config, Vip
