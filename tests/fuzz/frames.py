@@ -154,7 +154,7 @@ def _sane(beat: wire.Beat, data: bytes) -> None:
     assert beat.part < beat.parts, data.hex()
     assert 0 < 2 * beat.keepalive_ms < beat.dead_ms <= 60_000, data.hex()
     assert all(g.epoch <= EPOCH_MAX and g.claim_epoch <= EPOCH_MAX for g in beat.groups), data.hex()
-    assert len({p.member for p in beat.peers}) == len(beat.peers), data.hex()
+    assert len({(p.member, p.incarnation) for p in beat.peers}) == len(beat.peers), data.hex()
     assert len({g.group for g in beat.groups}) == len(beat.groups), data.hex()
     again = bytearray(wire.seal(beat, CLUSTER, Keyring(data[5], RING.keys))[:-TAG])
     for i in range(len(beat.peers)):

@@ -544,7 +544,7 @@ def test_the_table_does_not_grow() -> None:
     a frame of one more must be dropped as TableFull.
     """
     peers = Peers(member("a"), 1)
-    peers.configure(frozenset({member("a"), member("b")}), frozenset(), 0)
+    peers.configure(frozenset({member("a"), member("b")}), 0)
     peers.sent.sent(1, 0)
     beat = Lab().puppet("b").beat(peers=(wire.PeerEntry(member("a"), 1, 1, 1, wire.PeerState.ALIVE),))
     for i in range(100):
@@ -562,7 +562,7 @@ def test_lives_are_forgotten() -> None:
     forgotten first.
     """
     peers = Peers(member("a"), 1)
-    peers.configure(frozenset({member("a"), member("b")}), frozenset(), 0)
+    peers.configure(frozenset({member("a"), member("b")}), 0)
     peers.sent.sent(1, 0)
     beat = Lab().puppet("b").beat()
     for i in range(50):

@@ -172,7 +172,7 @@ def test_every_drop_has_a_vector() -> None:
 def test_what_a_receiver_makes_of_authentic_frames(vector: Json) -> None:
     receiver = vector["receiver"]
     peers = Peers(MemberId(receiver["member"]), receiver["incarnation"])
-    peers.configure(frozenset(map(MemberId, receiver["members"])), frozenset(), 0)
+    peers.configure(frozenset(map(MemberId, receiver["members"])), 0)
     for step in vector["steps"]:
         at_ms = step["at_ms"]
         if "sends" in step:
