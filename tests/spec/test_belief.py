@@ -207,6 +207,16 @@ def test_all_lives_are_listed() -> None:
     assert {p.incarnation for p in lab.said[-1][1].peers if p.member == member("b")} == {0xB9}
 
 
+def test_a_list_of_lives_is_bounded() -> None:
+    lab = Lab(config(groups=[group(members="abcdefg")]))
+    for number in range(6 * 8):
+        lab.puppet("bcdefg"[number % 6], 0xC000 + number, deaf=True).say()
+        lab.run(1)
+    lab.run(K)
+    lives = [p.incarnation for p in lab.said[-1][1].peers if p.state is wire.PeerState.UNPROVED]
+    assert sorted(lives) == [0xC000 + number for number in range(6 * 8 - 32, 6 * 8)], "the 32 heard last"
+
+
 @pytest.mark.parametrize("how", ["acknowledged", "used"])
 def test_a_sequence_that_was_never_sent(how: str) -> None:
     """[BELIEF-7] A node that sees a sequence of its own incarnation acknowledged or used that it never sent was rolled
