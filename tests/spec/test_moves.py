@@ -337,7 +337,7 @@ def test_one_way_for_every_move(how: str) -> None:
 
 def test_frames_are_frequent() -> None:
     """[HAND-2] While a handover is under way its partners must repeat their frames each min(K, 50 ms)."""
-    lab, (peer,) = moving()
+    lab, _ = moving()
     at = lab.now
     lab.run(1_000)
     times = [when for when, b in lab.said if when >= at and lab.entry(sender=b).handover is Handover.ASK]
@@ -350,7 +350,6 @@ def test_frames_are_frequent() -> None:
     ready = [when for when, b in standby.said if standby.entry(sender=b).handover is Handover.READY]
     assert max(b - a for a, b in itertools.pairwise(ready)) <= 50
     assert ready[-1] > at + 900
-    assert peer.name == "b"
 
 
 @pytest.mark.parametrize("how", ["silence", "refusal"])

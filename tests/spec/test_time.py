@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from spec.lab import INCARNATION, INIT, VIP, D, K, Lab, Puppet, config, group, member, owner, owning
+from spec.lab import INCARNATION, INIT, VIP, D, K, Lab, Puppet, config, group, owner, owning
 from vyos_agent.core import lease
 from vyos_agent.core.effects import Announce, Decided, Hold, Send
-from vyos_agent.core.events import Configured, Frame, LinkChanged, Stopping, Woke
+from vyos_agent.core.events import Configured, Frame, LinkChanged, Woke
 from vyos_agent.core.model import Config, Reason, State, Vip
 
 TWO = Vip("192.0.2.124", 24, "eth0")
@@ -51,7 +51,7 @@ def test_lifetimes(keepalive_ms: int, dead_ms: int, life_ms: int) -> None:
     """[LEASE-2] An address lifetime must be max(1 s, ⌊D − 2 K − E⌋) in whole seconds, with D the smallest dead interval
     written in this node's last three frames.
     """
-    lab, (peer,) = owning(config_=config(keepalive_ms=keepalive_ms, dead_ms=dead_ms, init_dead_ms=30_000))
+    lab, _ = owning(config_=config(keepalive_ms=keepalive_ms, dead_ms=dead_ms, init_dead_ms=30_000))
     lab.run(3 * keepalive_ms)
     assert {ms for _, ms in lab.lives_ms()} == {life_ms}
     # a longer dead interval counts when three frames in a row have told it, a shorter one at once
@@ -66,7 +66,6 @@ def test_lifetimes(keepalive_ms: int, dead_ms: int, life_ms: int) -> None:
     lab.feed(Configured(dataclasses.replace(longer, dead_ms=dead_ms)))
     lab.run(2 * keepalive_ms)
     assert {ms for when, ms in lab.lives_ms() if when > at} == {life_ms}
-    assert peer.name == "b"
 
 
 def test_after_a_frame() -> None:
@@ -130,11 +129,10 @@ def test_the_gate_of_the_core() -> None:
 def test_beyond_the_promise() -> None:
     """[LEASE-8] Beyond that, and in a kill in the middle of a handover, an overlap must end with the lifetime."""
     for keepalive_ms, dead_ms in ((10, 30), (300, 1_000), (5_000, 20_000)):
-        lab, (peer,) = owning(config_=config(keepalive_ms=keepalive_ms, dead_ms=dead_ms, init_dead_ms=30_000))
+        lab, _ = owning(config_=config(keepalive_ms=keepalive_ms, dead_ms=dead_ms, init_dead_ms=30_000))
         lab.run(3 * keepalive_ms)
         longest = max(end_ms for end_ms in lab.kernel.values())
         assert longest <= lab.now + lease.lifetime_ms(dead_ms=dead_ms, keepalive_ms=keepalive_ms), "killed here"
-        assert peer.name == "b"
     from spec.test_moves import given
 
     lab, _ = given()
@@ -146,7 +144,7 @@ def test_an_owner_that_cannot_send() -> None:
     """[LEASE-9] An owner none of whose frames is accepted for sending must renew nothing while a peer is living, and
     must go on renewing when none is.
     """
-    lab, (peer,) = owning()
+    lab, _ = owning()
     lab.run(100)
     lab.accepts = False
     at = lab.now
@@ -158,7 +156,6 @@ def test_an_owner_that_cannot_send() -> None:
     alone.accepts = False
     alone.run(2 * D)
     assert alone.holds() == {VIP}
-    assert peer.name == "b"
 
 
 # -- restart
@@ -389,7 +386,7 @@ def test_a_late_owner_is_deposed() -> None:
 
 def test_a_full_buffer() -> None:
     """[SLEEP-7] A full socket buffer alone must not make a node late: else a flood would stop takeovers."""
-    lab, (peer,) = owning()
+    lab, _ = owning()
     lab.run(100)
     junk = tuple(Frame(bytes(200), "eth0", lab.now) for _ in range(256))
     for _ in range(400):
@@ -399,7 +396,6 @@ def test_a_full_buffer() -> None:
     assert lab.state() is State.OWNER
     assert lab.drops()["BadMagic"] == 400 * 256
     assert lab.peer("b") == "Alive"
-    assert peer.name == "b"
 
 
 # -- links
@@ -559,7 +555,7 @@ def test_a_removed_member() -> None:
 )
 def test_a_changed_setting(change: dict[str, int]) -> None:
     """[SKEW-5] A changed setting of one group must not move another, and a changed D or K must not cause a death."""
-    lab, (peer,) = owning()
+    lab, _ = owning()
     lab.run(1_000)
     before = len(lab.decided())
     lab.feed(newer(lab.node.config, **change))
@@ -569,7 +565,6 @@ def test_a_changed_setting(change: dict[str, int]) -> None:
     assert [d for d in lab.decided()[before:] if d.group == "g" and d.before != d.after] == []
     assert lab.peer("b") == "Alive"
     assert lab.holds() == {VIP}
-    assert peer.name == "b"
 
 
 # -- announcements
@@ -613,5 +608,3 @@ def test_no_unauthenticated_answer_enters_the_core() -> None:
     assert told == {
         "Woke", "Sent", "Held", "LinkChanged", "Monitored", "Served", "Forced", "Configured", "Hinted", "Stopping"
     }  # fmt: skip
-    assert Stopping in typing.get_args(events.Event)
-    assert member("a")
