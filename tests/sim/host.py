@@ -67,6 +67,8 @@ class Host:
         """It found another living node of its name, and must not be started again by itself."""
         self.netlink_ms: tuple[int, int] | None = None
         """How long its netlink takes; None: as long as everybody's."""
+        self.netlink_bound_ms = 0
+        """How long a call may be under way that has begun by now."""
         self.decisions: list[tuple[int, effects.Decided]] = []
         self.down_ms: int | None = None
         """In the world's time: since when no process runs here, or it stands still."""
@@ -82,6 +84,9 @@ class Host:
         self._pending: list[events.Event] = []
         self._work: collections.deque[tuple[events.Event | effects.Effect, int]] = collections.deque()
         self._drained_ms: int | None = None
+        self._suspended_ms: int | None = None
+        self._slept_ms = 0
+        """By how much CLOCK_BOOTTIME has gone ahead of the monotonic clock since the last turn."""
         self._armed_ms: int | None = None
         self._expiry_ms: int | None = None
         self._parked: list[Callable[[], None]] = []
@@ -164,9 +169,10 @@ class Host:
             if self.node is not None and not self.frozen:
                 self.turn()
 
-    def pause(self) -> None:
-        """The whole machine stands still: no process, no kernel, no clock."""
+    def pause(self, *, suspend: bool = False) -> None:
+        """The whole machine stands still: no process, no kernel, no clock (`suspend`: but CLOCK_BOOTTIME)."""
         if not self.clock.paused:
+            self._suspended_ms = self.world.now if suspend else None
             self.world.disturbed()
             self.clock.pause(self.world.now)
             self.look()
@@ -176,6 +182,8 @@ class Host:
         if self.clock.paused:
             self.world.disturbed()
             self.clock.resume(self.world.now)
+            if self._suspended_ms is not None:
+                self._slept_ms += self.world.now - self._suspended_ms
             self.up_ms = self.resumed_ms = self.world.now
             self.look()
             self.world.reckon()
@@ -278,7 +286,8 @@ class Host:
             self._pending.extend(more)
             return
         now = self.now
-        self._work.append((events.Woke(self._drain(now)), now))
+        slept_ms, self._slept_ms = self._slept_ms, 0
+        self._work.append((events.Woke(self._drain(now), slept_ms), now))
         pending, self._pending = self._pending, []
         self._work.extend((event, now) for event in (*pending, *more))
         self._go_on()

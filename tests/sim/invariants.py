@@ -6,6 +6,7 @@ Facts come from `history` and `network`, allowances in time from `excuses`, boun
 
 from __future__ import annotations
 
+import collections
 import typing
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,9 @@ if typing.TYPE_CHECKING:
     from sim.host import Host
     from sim.world import World
 
+CLAIMS_MAX = 64
+MOVES_EACH, MOVES_MORE = 2, 4
+"""How often a group may change its owner after the last fault: each member may come and go, and a few more."""
 SOFT = frozenset({Reason.HANDOVER_REQUESTED, Reason.MONITORS_LOST, Reason.FAILBACK, Reason.CORDONED})
 """Reasons for a move that nobody needs at once."""
 
@@ -34,6 +38,8 @@ class Invariants:
         self._words = Words(self._fail)
         self._tables = TableBounds(self._fail)
         self.off: set[str] = set()
+        self._claims: dict[str, collections.deque[int]] = {}
+        """By group: when somebody began to own it."""
         self._together: dict[tuple[str, str, str], int] = {}
         """(what, host, host) that both have something now, and since when."""
 
@@ -196,8 +202,23 @@ class Invariants:
                 f"{host.name} {d.group}: {d.before.name} -> {d.after.name} ({d.reason}); nothing has happened since "
                 f"{self._world.peace.quiet_since(d.group)}",
             )
+        if d.after in OWNING and d.before not in OWNING:
+            self._comes_to_an_end(host, d)
         if d.after is State.OWNER and d.reason is Reason.PEER_DEAD and d.peer is not None:
             self._truly_silent(host, d)
+
+    def _comes_to_an_end(self, host: Host, d: Decided) -> None:
+        world = self._world
+        since = max(world.peace.whole_ms, world.peace.harmed_ms.get(d.group, 0))
+        claims = self._claims.setdefault(d.group, collections.deque(maxlen=CLAIMS_MAX))
+        claims.append(world.now)
+        limit = MOVES_EACH * len(world.hosts) + MOVES_MORE
+        if sum(at > since for at in claims) > limit:
+            self._fail(
+                "moves come to an end",
+                "a planned move needs a target that is strictly better: nothing goes to and fro",
+                f"{host.name} owns {d.group} ({d.reason}), the claim after {limit} others since {since}",
+            )
 
     def _truly_silent(self, host: Host, d: Decided) -> None:
         world, peer = self._world, self._world.hosts.get(d.peer or "")
@@ -237,12 +258,21 @@ class Invariants:
             host = world.hosts[last]
             reason = host.last_reason.get(name)
             yields = world.history.states[name].get(last) not in OWNING
-            if host.runs and (quiet or (yields and reason in SOFT)):
+            given = reason is Reason.HANDED_OVER and self._taker_runs(name, last)
+            if host.runs and (quiet or (yields and (given or reason in SOFT))):
                 self._fail(
                     "never dark on purpose",
                     "a voluntary move leaves no moment with no holder",
                     f"nobody holds {vip.address}: {last} let it go ({reason})",
                 )
+
+    def _taker_runs(self, name: str, giver: str) -> bool:
+        """Whether the one that it was given to has been up since, with a kernel that takes the addresses."""
+        giving = next((g for g in reversed(self._world.history.givings[name]) if g.giver == giver), None)
+        taker = self._world.hosts.get(giving.target or "") if giving is not None else None
+        if giving is None or taker is None or not taker.runs or taker.up_ms > giving.at_ms:
+            return False
+        return taker.kernel.refuses.isdisjoint(self._world.groups[name].vips)
 
     def spoke(self, host: Host, datagrams: Mapping[str, tuple[bytes, ...]]) -> None:
         """A frame goes out: what it says must be true, and never less than what was said before."""

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from sim import bounds, episode
 from sim.build import VIP, config, group
-from sim.episode import Burst
 from sim.faults import KINDS, Fault, Shape
-from sim.scenario import Scenario
+from sim.scenario import Burst, Scenario
 from sim.world import World
 from vyos_agent.core.model import State
 

@@ -70,6 +70,20 @@ def test_every_planned_move_takes_the_one_path(reason: str, seed: int) -> None:
     assert REASONS[reason] in reasons(world, "a", since)
 
 
+@pytest.mark.parametrize("netlink_ms", [30, 100, 300])
+def test_the_target_claims_when_its_kernel_holds_the_addresses(netlink_ms: int) -> None:
+    """Step 3: "adds addresses (1 s lifetimes), says Owner e+1": the old owner removes 20 ms after it hears that, and a
+    busy kernel may take longer to add"""
+    world = cluster("ab", units=UNITS)
+    world.hosts["b"].netlink_ms = (netlink_ms, netlink_ms)
+    world.hosts["b"].netlink_bound_ms = netlink_ms
+    since = world.now
+    give(world, "force standby")
+    world.run(D)
+    assert world.holders() == world.owners() == {"b"}, transcript(world)
+    assert world.dark_ms(since) == 0, transcript(world)
+
+
 def test_f5a_a_refusal_costs_nothing() -> None:
     """F5a: "services stops before the target is asked: refusal costs an outage." """
     world = cluster("ab", units=UNITS)

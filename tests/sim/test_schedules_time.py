@@ -143,6 +143,21 @@ def test_f15_a_paused_machine_is_deposed_by_the_first_believed_claim(paused_ms: 
     assert world.owners() == world.holders()
 
 
+@pytest.mark.parametrize("slept_ms", [4_000, 20_000])
+def test_f15_a_suspended_machine_is_late_by_what_its_boot_clock_says(slept_ms: int) -> None:
+    """ "Late = loop, or BOOTTIME - MONOTONIC, slipped by more than min(D, what was left of the lease)" """
+    world = cluster("abc")
+    world.hosts["a"].pause(suspend=True)
+    world.run(slept_ms)
+    since = world.now
+    world.hosts["a"].resume()
+    world.run(K + 5)
+    assert Reason.SLEPT in reasons(world, "a", since), transcript(world)
+    world.run(2 * D)
+    assert len(world.holders()) == 1, transcript(world)
+    assert world.owners() == world.holders()
+
+
 def test_overflow_alone_is_not_late() -> None:
     """ "Flooded sockets overflow too: overflow alone must not mean 'late', or an attacker stops takeovers." """
     world = cluster("ab")
