@@ -133,6 +133,9 @@ def fresh_log(host: Host) -> Path:
 
 @pytest.mark.parametrize("desk", [["a.service", "b.service", "c.service"]], indirect=True)
 async def test_started_in_order_and_stopped_in_reverse(desk: Desk, host: Host, fresh_log: Path) -> None:
+    """[SERVICE-2] Host services must be started after the group's addresses are held, in the order written, and be
+    stopped where the group is not owned, in the reverse order.
+    """
     await desk.run("a.service", "b.service", "c.service")
     assert log(host) == ["start a", "start b", "start c"]
     assert [s.state for s in desk.said] == [Serving.STARTING, Serving.RUNNING]
@@ -144,6 +147,9 @@ async def test_started_in_order_and_stopped_in_reverse(desk: Desk, host: Host, f
 
 @pytest.mark.parametrize("desk", [["sleeper.service"]], indirect=True)
 async def test_stopped_at_start_where_the_group_is_not_owned(desk: Desk, host: Host) -> None:
+    """[SERVICE-2] Host services must be started after the group's addresses are held, in the order written, and be
+    stopped where the group is not owned, in the reverse order.
+    """
     host.ctl("start", "sleeper")
     desk.serve()
     await desk.until(Serving.STOPPED)

@@ -86,7 +86,7 @@ BELIEF = (
         "peers.py",
         "if alive and about is not None and",
         "if about is not None and",
-        "spec/test_belief.py::test_only_a_member_that_believes_is_a_witness",
+        "spec/test_relay.py::test_only_a_member_that_believes_is_a_witness",
     ),
     Mutant(
         "clone-goes-on",

@@ -110,12 +110,20 @@ class Puppet:
         )
         return dataclasses.replace(made, **fields)
 
+    def sealed(self, **fields: Any) -> bytes:
+        """Its next frame as a datagram, for the test to deliver."""
+        mine = self.lab.node.config
+        return wire.seal(self.beat(**fields), mine.cluster_id, self.ring or mine.keyring)
+
     def say(self, **fields: Any) -> bytes:
         """Say it now; the datagram, for a recorder."""
-        mine = self.lab.node.config
-        data = wire.seal(self.beat(**fields), mine.cluster_id, self.ring or mine.keyring)
+        data = self.sealed(**fields)
         self.lab.hear(data)
         return data
+
+    def entry(self, age_ms: int = 1, *, state: wire.PeerState = wire.PeerState.ALIVE) -> wire.PeerEntry:
+        """What another member would list of it now."""
+        return wire.PeerEntry(self.id, self.incarnation, self.sequence, age_ms, state)
 
     def beats(self, every_ms: int | None = None) -> Puppet:
         """Say it now, and again each keepalive, until `rests`."""

@@ -13,7 +13,7 @@ from sim.episode import CATALOGUE
 from sim.scenario import Scenario
 from sim.world import World
 from spec import document, generate
-from spec.test_document import lost_frames
+from spec.promise import lost_frames
 from vyos_agent.core import lease
 from vyos_agent.core.events import Forced, Stopping
 from vyos_agent.core.model import Force, Reason
