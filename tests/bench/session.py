@@ -199,8 +199,14 @@ class Session:
         def taken() -> bool:
             return self._lan.watcher.holds[new]
 
-        # a frozen owner's kernel, and an owner that is only deaf to the new one, may keep the client to themselves
-        ok = self._wait(taken if fault in (Fault.FREEZE, Fault.KILL) else moved, limit_s, AFTER_MS)
+        # a frozen owner's kernel may keep the client to itself; a planned move may be undone by a failback soon after
+        ok = self._wait(
+            taken if fault in (Fault.FREEZE, Fault.KILL) else moved,
+            limit_s,
+            0 if fault is Fault.SWITCHOVER else AFTER_MS,
+        )
+        if fault is Fault.SWITCHOVER:
+            self._sleep_ms(AFTER_MS)
         if fault is Fault.KILL:
             self._wait(lambda: not self._lan.watcher.holds[OLD], STALE_MAX_MS / 1000, 0)
             self._sleep_ms(AFTER_MS)
