@@ -40,6 +40,7 @@ STALE_MAX_MS = 2_600
 SETTLE_MAX_S = 45
 FRESH_NS = 100_000_000
 POLL_S = 0.004
+READY_S, ASK_S = 5.0, 0.1
 TRIES = 3
 
 
@@ -97,13 +98,13 @@ class Session:
         hold_ms = max(STEADY_MIN_MS, 3 * self.system.setting.keepalive_ms) + self.system.rest_ms + more_ms
         limit_s = (self.system.boot_ms + hold_ms) / 1000
         for _ in range(TRIES):
-            if all(self.pids(node) for node in NODES) and self._wait(self._is_steady, limit_s, hold_ms):
+            if all(self.pids(node) for node in NODES) and self._comes_to_rest(limit_s, hold_ms):
                 return
             for node in NODES:
                 self.end(node)
             for node in NODES:
                 self.start(node)
-            if self._wait(self._is_steady, limit_s, hold_ms):
+            if self._comes_to_rest(limit_s, hold_ms):
                 return
         tails = "\n".join(f"--- {node}: {_tail(self.system.log(node))}" for node in NODES)
         raise Unsteady(f"{self.system.name} {self.system.setting.name}: r1 does not come to own alone\n{tails}")
@@ -199,8 +200,14 @@ class Session:
         def taken() -> bool:
             return self._lan.watcher.holds[new]
 
-        # a frozen owner's kernel, and an owner that is only deaf to the new one, may keep the client to themselves
-        ok = self._wait(taken if fault in (Fault.FREEZE, Fault.KILL) else moved, limit_s, AFTER_MS)
+        # a frozen owner's kernel may keep the client to itself; a planned move may be undone by a failback soon after
+        ok = self._wait(
+            taken if fault in (Fault.FREEZE, Fault.KILL) else moved,
+            limit_s,
+            0 if fault is Fault.SWITCHOVER else AFTER_MS,
+        )
+        if fault is Fault.SWITCHOVER:
+            self._sleep_ms(AFTER_MS)
         if fault is Fault.KILL:
             self._wait(lambda: not self._lan.watcher.holds[OLD], STALE_MAX_MS / 1000, 0)
             self._sleep_ms(AFTER_MS)
@@ -249,6 +256,17 @@ class Session:
             raise Unsteady(f"{self.system.name} {self.system.setting.name}: r2 does not take over from nobody")
 
     # -- waiting
+
+    def _comes_to_rest(self, limit_s: float, hold_ms: float) -> bool:
+        """By the kernels first; then the daemons themselves are asked, seldom, for answering costs them."""
+        if not self._wait(self._is_steady, limit_s, hold_ms):
+            return False
+        end = time.monotonic() + READY_S
+        while not all(self.system.ready(node) for node in NODES):
+            if time.monotonic() > end:
+                return False
+            time.sleep(ASK_S)
+        return self._is_steady()
 
     def _is_steady(self) -> bool:
         return self._lan.watcher.owners() == {OLD}

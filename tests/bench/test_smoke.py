@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import cost, rest, rows
+from bench import rest, rows
 from bench.lan import Lan, lan
 from bench.probe import Prober
 from bench.session import Session, session
 from bench.words import Fault
+from edge.waiting import wait
 
 pytestmark = pytest.mark.netns
 
@@ -62,8 +63,8 @@ def test_nothing_is_left(tmp_path: Path) -> None:
         prober = Prober(wires.places["c"])
         with session(wires, prober, tmp_path, "vyoscluster", "B") as pair:
             pair.start("r1")
-            pids = pair.pids("r1")
-            assert cost.memory(pids).rss > 0
+            pids = wait(lambda: pair.pids("r1"), "the daemon to run")
+            assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         prober.close()
         places = list(wires.places.values())
     assert not set(places) & set(os.listdir("/run/netns"))

@@ -15,7 +15,7 @@ from vyos_agent import control
 
 PROGRAM = Path(sys.executable).with_name("vyos-cluster-heartbeat")
 FORCE = "force"
-"""The request of the control socket for a planned move, with `command`: standby or active."""
+"""The request of the control socket for a planned move: `to` Standby or Active."""
 INIT_DEAD_MIN_MS = 2_000
 """initDeadInterval is never below the dead interval; a cold start is no part of a trial, so it is short otherwise."""
 
@@ -78,15 +78,15 @@ class VyosCluster(System):
     def switch(self, cage: Cage) -> None:
         if FORCE not in self._ops():
             raise NotAvailable(f"this daemon's control socket knows no `{FORCE}`")
-        answer = self._force("standby")
+        answer = self._force("Standby")
         if not answer.get("ok"):
-            raise NotAvailable(f"{FORCE} standby: {answer.get('error')}")
+            raise NotAvailable(f"{FORCE} to Standby: {answer.get('error')}")
 
     def switch_back(self, cage: Cage) -> bool:
-        return self._force("active").get("ok") is True
+        return self._force("Active").get("ok") is True
 
-    def _force(self, command: str) -> dict[str, Any]:
-        return control.request(self._socket(NODES[0]), FORCE, {"command": command})
+    def _force(self, to: str) -> dict[str, Any]:
+        return control.request(self._socket(NODES[0]), FORCE, {"to": to})
 
     def _ops(self) -> str:
         """The daemon names its requests when asked for one that it does not know."""
