@@ -42,6 +42,8 @@ class Taken:
 
     giver: MemberId
     until_ms: int
+    add_by_ms: int
+    """By when the kernel must hold the addresses: else this member lets go, and the giver goes on."""
     hard_wait_until_ms: int
     """Until when even a hard motive to move on waits for the giver."""
 
@@ -170,6 +172,10 @@ class GroupMachine:
         stopped = self.services.stopped(self.group.units)
         return self.state is State.STANDBY and turn.at.awake and turn.judged and stopped and self.candidate(turn)
 
+    def here(self, turn: Turn) -> bool:
+        """Whether this owner's kernel holds all of its addresses."""
+        return self.state in OWNING and turn.at.held.issuperset(self.wanted)
+
     def deadline_ms(self, turn: Turn) -> int:
         """When a decision will be due with nothing new heard."""
         due = [*self.novelty.due_ms(turn.at.config.init_dead_ms), self.stand_back.until_ms]
@@ -183,7 +189,7 @@ class GroupMachine:
         if self.move is not None:
             due += self.move.due_ms()
         if self.taken is not None:
-            due += self.taken.until_ms, self.taken.hard_wait_until_ms
+            due += self.taken.until_ms, self.taken.add_by_ms, self.taken.hard_wait_until_ms
         if self.rival is not None:
             due.append(self.rival.until_ms)
         if self.cut is not None:
@@ -215,7 +221,12 @@ class GroupMachine:
         """Claim the group, which is given to this member."""
         self.raise_epoch(max(self.epoch, turn.view.epoch))
         patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
-        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms, turn.now + handover.PATIENCE_MIN_MS)
+        self.taken = Taken(
+            giver.peer.id,
+            until_ms=turn.now + 2 * patience_ms,
+            add_by_ms=turn.now + patience_ms,
+            hard_wait_until_ms=turn.now + handover.PATIENCE_MIN_MS,
+        )
         self._become(State.OWNER, handover.taker_reason(giver.entry.cause), turn.now, turn.name(giver.peer.id))
 
     def ask(self, turn: Turn, reason: Reason, target: MemberId) -> None:

@@ -110,7 +110,13 @@ def _lately(peer: Peer | None, teller: Peer, relay: Relay, now: int) -> bool:
 
 
 def _knows_better(peer: Peer | None, teller: Peer, relay: Relay) -> bool:
-    """Whether the teller has a whole later frame, and all that it said about it is in: parts come one by one."""
+    """Whether the teller has a later frame, and all that it said about it is in.
+
+    Parts come one by one, and one that comes too early costs the one before it: of a frame in parts the teller must be
+    two ahead, for the part that matters may be missing there in the newest.
+    """
     if peer is None or peer.incarnation != relay.entry.incarnation:
         return False
-    return teller.whole >= relay.sequence and ahead(relay.entry.sequence, peer.newest) >= peer.parts
+    parts = max(peer.parts, teller.parts)
+    margin = 1 if parts == 1 else 2 * parts
+    return teller.whole >= relay.sequence and ahead(relay.entry.sequence, peer.newest) >= margin
