@@ -102,8 +102,8 @@ def test_a_changed_setting(change: dict[str, int]) -> None:
 
 
 def test_the_full_count_and_the_refresh() -> None:
-    """[ARP-1] A group must be announced with the full count when its addresses have come, and then at every refresh
-    interval while it is owned.
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
     """
     lab, _ = owning()
     lab.run(180_000)
@@ -127,8 +127,8 @@ def test_an_announcement_that_could_not_be_made_stays_due() -> None:
 
 
 def test_an_owner_that_resumes_announces() -> None:
-    """[ARP-1] A group must be announced with the full count when its addresses have come, and then at every refresh
-    interval while it is owned.
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
     """
     lab, (peer,) = owning()
     lab.run(2_000)
@@ -144,8 +144,8 @@ def test_an_owner_that_resumes_announces() -> None:
 
 
 def test_an_owner_that_adopts_announces() -> None:
-    """[ARP-1] A group must be announced with the full count when its addresses have come, and then at every refresh
-    interval while it is owned.
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
     """
     alone = Lab(config(), incarnation=77, epochs={"g": 7}, left_ms={VIP: 900})
     alone.run(61_000)
