@@ -84,6 +84,18 @@ def test_a_monitor_that_is_down_itself_moves_nothing(routers: Lan) -> None:
     assert routers.watcher.holders(VIP) == {"r1"}
 
 
+def test_a_person_moves_a_group_and_no_client_notices(routers: Lan) -> None:
+    run(routers)
+    at = time.monotonic()
+    for name, to, other in (("r1", "Standby", "r2"), ("r1", "Active", "r1"), ("r2", "Active", "r2")):
+        answer = routers[name].ask("force", to=to, group="cluster")
+        assert answer is not None
+        assert answer["clusters"] == ["edge"]
+        routers.held_by(other)
+        assert reason(routers, other) == "HandoverRequested"
+    assert routers.watcher.dark_s(VIP, at) == 0
+
+
 # -- unicast
 
 
@@ -215,6 +227,18 @@ def test_a_member_without_the_unit_is_no_candidate(routers: Lan, machines: dict[
         lambda: ("Service", f"cluster: {UNIT} does not exist on this node", "Absent") in routers["r1"].deviations(),
         "the report to name the unit",
     )
+
+
+def test_a_service_goes_with_its_group(serving: Lan, machines: dict[str, Host]) -> None:
+    other = values.group("other", "192.168.0.200/24/eth0", members=("r1", "r2"))
+    for router in serving.routers.values():
+        router.configure(values.order(dataclasses.replace(config(router.name, generation=2), groups=(other,))))
+    wait(lambda: running(machines) == set(), "it to be stopped")
+    serving.held_by(address=VIP)
+    serving.held_by("r1", address="192.168.0.200")
+    for router in serving.routers.values():
+        router.configure()
+    serving.held_by(address="192.168.0.200")
 
 
 def test_a_service_that_left_the_configuration_is_stopped(serving: Lan, machines: dict[str, Host]) -> None:
