@@ -355,6 +355,7 @@ async def test_why_it_owns_what_it_owns(desk: Desk) -> None:
     answer = await desk.handlers["explain"]({"cluster": "edge"})
     ((cluster, groups),) = [(c["cluster"], c["groups"]) for c in answer["clusters"]]
     assert cluster == "edge"
+    assert answer["clusters"][0]["peers"] == [{"name": "r2", "state": "Unheard", "links": []}]
     assert (groups[0]["owner"], groups[0]["state"], groups[0]["handover"]) == ("r1", "Owner", None)
     assert [(c["name"], c["rank"], c["candidate"]) for c in groups[0]["candidates"]] == [
         ("r1", 0, True),
