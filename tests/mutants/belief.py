@@ -52,8 +52,8 @@ BELIEF = (
         "one-life-listed",
         "recordings of old lives do not hide the real one",
         "peers.py",
-        "min(peer.unproved, key=lambda life:",
-        "max(peer.unproved, key=lambda life:",
+        "min(peer.unproved, key=lambda life: (peer.unproved[life].acked, peer.unproved[life].at_ms))",
+        "beat.incarnation",
         _B + "test_f3e_a_flood_of_old_lives_does_not_hide_the_real_one",
     ),
     Mutant(

@@ -70,7 +70,7 @@ LEASE = (
         "vigil.py",
         "return bool(heard) and all(p.acked > self.sleep.floor for p in heard)",
         "return True",
-        _T + "test_f6e_a_node_late_by_more_than_its_lease_holds_back",
+        _T + "test_f6_a_thawed_owner_that_missed_the_claim_holds_nothing_until_it_is_acknowledged",
     ),
     Mutant(
         "lease-does-not-lapse",

@@ -37,7 +37,7 @@ MOVES = (
         "handover.py",
         "return giver.entry.handover is Handover.GO and sent_ms is not None and now - sent_ms <= fresh_ms",
         "return giver.entry.handover is Handover.GO",
-        _H + "test_f5b",
+        _H + "test_f5b_an_old_go_is_none",
     ),
     Mutant(
         "takes-back-unproved",
@@ -53,7 +53,7 @@ MOVES = (
         "rules.py",
         "(stuck or m.services.stopped(m.group.units)):",
         "True:",
-        _H + "test_every_planned_move_takes_the_one_path",
+        _H + "test_f5d_services_start_after_the_claim_and_no_client_is_lost",
     ),
     Mutant(
         "soft-move-with-stuck-service",

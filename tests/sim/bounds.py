@@ -82,7 +82,7 @@ def of(world: World) -> Bounds:
         dead_ms=max(c.dead_ms for c in configs),
         members=len(configs),
         delay_ms=world.network.delay_ms[1] + (weather.late_ms if weather.reorder or weather.duplicate else 0),
-        netlink_ms=world.netlink_ms[1],
+        netlink_ms=max(world.netlink_ms[1], *(h.netlink_bound_ms for h in world.hosts.values())),
         job_ms=max(h.systemd.job_ms[1] for h in world.hosts.values()),
         failback_ms=max((g.failback_delay_ms for c in configs for g in c.groups), default=0),
     )

@@ -62,4 +62,5 @@ class Clients:
         old = client.cache.get(vip)
         client.cache[vip] = host
         if old is not None and old != host:
+            self._world.changed()
             self.flips.append((self._world.now, client.name, vip, old, host))

@@ -134,11 +134,21 @@ def overflow(driver: Driver, name: str, for_ms: str) -> bool:
 @kind("pause", for_host, weight=5)
 def pause(driver: Driver, name: str, for_ms: str) -> bool:
     """The whole machine stands still, clocks and all."""
+    return _pause(driver, name, for_ms, suspend=False)
+
+
+@kind("suspend", for_host, weight=5)
+def suspend(driver: Driver, name: str, for_ms: str) -> bool:
+    """The machine sleeps, and one of its clocks knows of it."""
+    return _pause(driver, name, for_ms, suspend=True)
+
+
+def _pause(driver: Driver, name: str, for_ms: str, *, suspend: bool) -> bool:
     machine = driver.host(name)
     if machine.clock.paused:
         return False
     driver.harm_of(name)
-    machine.pause()
+    machine.pause(suspend=suspend)
 
     def resume() -> None:
         driver.harm_back(name)

@@ -19,6 +19,7 @@ def no_config(driver: Driver, name: str, for_ms: str) -> bool:
 
     def over() -> None:
         driver.deprived.discard(name)
+        driver.harm()  # moves need one generation: what waited for that may come now
         driver.reach(driver.host(name))
 
     driver.mend_later(int(for_ms), over)

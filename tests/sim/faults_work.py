@@ -47,6 +47,28 @@ def steal(driver: Driver, name: str, group: str) -> bool:
     return True
 
 
+@kind(
+    "slow-netlink", lambda rng, shape: (host(rng, shape), str(rng.choice((20, 60, 150, 400))), str(2 * shape.span(rng)))
+)
+def slow_netlink(driver: Driver, name: str, most_ms: str, for_ms: str) -> bool:
+    """Others hold the kernel's lock: calls take their time."""
+    machine = driver.host(name)
+    if machine.netlink_ms is not None:
+        return False
+    machine.netlink_ms = (0, int(most_ms))
+    machine.netlink_bound_ms = int(most_ms)
+
+    def over() -> None:
+        machine.netlink_ms = None
+
+    def bygone() -> None:
+        machine.netlink_bound_ms = 0 if machine.netlink_ms is None else machine.netlink_bound_ms
+
+    driver.mend_later(int(for_ms), over)
+    driver.mend_later(int(for_ms) + 2_000, bygone)
+    return True
+
+
 def _unit(rng: random.Random, shape: Shape) -> Args:
     return host(rng, shape), rng.choice(shape.units) if shape.units else "-", str(shape.span(rng))
 
@@ -62,6 +84,7 @@ def _break_unit(driver: Driver, name: str, unit: str, for_ms: str, what: str) ->
 
     def over() -> None:
         broken.discard(unit)
+        systemd.unstuck_ms = driver.world.now
         driver.harm(groups)
 
     driver.mend_later(int(for_ms), over)

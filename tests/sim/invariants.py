@@ -6,6 +6,7 @@ Facts come from `history` and `network`, allowances in time from `excuses`, boun
 
 from __future__ import annotations
 
+import collections
 import typing
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,11 @@ if typing.TYPE_CHECKING:
     from sim.host import Host
     from sim.world import World
 
+ANNOUNCED_MS = 500
+"""An announcement is due at once; this is patience with a busy netlink."""
+CLAIMS_MAX = 64
+MOVES_EACH, MOVES_MORE = 2, 4
+"""How often a group may change its owner after the last fault: each member may come and go, and a few more."""
 SOFT = frozenset({Reason.HANDOVER_REQUESTED, Reason.MONITORS_LOST, Reason.FAILBACK, Reason.CORDONED})
 """Reasons for a move that nobody needs at once."""
 
@@ -34,6 +40,11 @@ class Invariants:
         self._words = Words(self._fail)
         self._tables = TableBounds(self._fail)
         self.off: set[str] = set()
+        self._claims: dict[str, collections.deque[int]] = {}
+        """By group: when somebody began to own it."""
+        self._announced_ms: dict[tuple[Vip, str], int] = {}
+        self._to_announce: dict[Vip, tuple[str, int]] = {}
+        """Who has an address alone now, and until when the LAN must have been told."""
         self._together: dict[tuple[str, str, str], int] = {}
         """(what, host, host) that both have something now, and since when."""
 
@@ -57,6 +68,8 @@ class Invariants:
                 together[f"services {name}", x, y] = self._services_once(name, x, y)
         self._together = together
         self._clients()
+        for vip in [v for v, (_, until) in self._to_announce.items() if world.now >= until]:
+            self._is_announced(vip, *self._to_announce.pop(vip))
         if world.now - world.peace.whole_ms >= bounds.of(world).settled_ms + self._delayed_ms():
             self._settled()
 
@@ -109,6 +122,24 @@ class Invariants:
             )
         self._world.look_again(until + 1)
         return since
+
+    def _is_announced(self, vip: Vip, name: str, until: int) -> None:
+        """Whoever has come to hold an address alone has told the LAN since."""
+        world, since = self._world, self._world.history.since_ms(vip)
+        group, host = world.group_of(vip), world.hosts[name]
+        steady = host.runs and host.up_ms < since and world.peace.joined_ms < since - bounds.of(world).settled_ms
+        if group is None or not steady or world.history.states[group].get(name) is not State.OWNER:
+            return
+        if (
+            world.history.moved_ms.get(group, 0) <= until - ANNOUNCED_MS
+            and self._announced_ms.get((vip, name), 0) < since
+        ):
+            self._fail(
+                "the owner announces",
+                "the loser removes its addresses, then says so; the winner announces ... in full when the loser has "
+                "let go",
+                f"{name} has {vip.address} alone since {since}, and has not told the LAN",
+            )
 
     def _clients(self) -> None:
         world = self._world
@@ -196,8 +227,23 @@ class Invariants:
                 f"{host.name} {d.group}: {d.before.name} -> {d.after.name} ({d.reason}); nothing has happened since "
                 f"{self._world.peace.quiet_since(d.group)}",
             )
+        if d.after in OWNING and d.before not in OWNING:
+            self._comes_to_an_end(host, d)
         if d.after is State.OWNER and d.reason is Reason.PEER_DEAD and d.peer is not None:
             self._truly_silent(host, d)
+
+    def _comes_to_an_end(self, host: Host, d: Decided) -> None:
+        world = self._world
+        since = max(world.peace.whole_ms, world.peace.harmed_ms.get(d.group, 0))
+        claims = self._claims.setdefault(d.group, collections.deque(maxlen=CLAIMS_MAX))
+        claims.append(world.now)
+        limit = MOVES_EACH * len(world.hosts) + MOVES_MORE
+        if sum(at > since for at in claims) > limit:
+            self._fail(
+                "moves come to an end",
+                "a planned move needs a target that is strictly better: nothing goes to and fro",
+                f"{host.name} owns {d.group} ({d.reason}), the claim after {limit} others since {since}",
+            )
 
     def _truly_silent(self, host: Host, d: Decided) -> None:
         world, peer = self._world, self._world.hosts.get(d.peer or "")
@@ -217,6 +263,7 @@ class Invariants:
     def announced(self, host: Host, vips: Iterable[Vip]) -> None:
         """Only the owner speaks for an address."""
         for vip in vips:
+            self._announced_ms[vip, host.name] = self._world.now
             name = self._world.group_of(vip)
             state = self._world.history.states.get(name or "", {}).get(host.name)
             if state not in (State.OWNER, State.ASKING) and name is not None:
@@ -230,19 +277,36 @@ class Invariants:
         """The holders of an address have changed."""
         world = self._world
         name = world.group_of(vip)
-        if name is None or world.holders(vip):
+        self._to_announce.pop(vip, None)
+        if name is None:
+            return
+        if len(holders := world.holders(vip)) == 1 and all(world.hosts[h].runs for h in before):
+            limits = bounds.of(world)
+            until = world.now + limits.contact_ms + ANNOUNCED_MS
+            self._to_announce[vip] = (next(iter(holders)), until)
+            world.look_again(until)
+        if holders:
             return
         quiet = self._quiet(name, bounds.of(world).settled_ms)
         for last in before:
             host = world.hosts[last]
             reason = host.last_reason.get(name)
             yields = world.history.states[name].get(last) not in OWNING
-            if host.runs and (quiet or (yields and reason in SOFT)):
+            given = reason is Reason.HANDED_OVER and self._taker_runs(name, last)
+            if host.runs and (quiet or (yields and (given or reason in SOFT))):
                 self._fail(
                     "never dark on purpose",
                     "a voluntary move leaves no moment with no holder",
                     f"nobody holds {vip.address}: {last} let it go ({reason})",
                 )
+
+    def _taker_runs(self, name: str, giver: str) -> bool:
+        """Whether the one that it was given to has been up since, with a kernel that takes the addresses."""
+        giving = next((g for g in reversed(self._world.history.givings[name]) if g.giver == giver), None)
+        taker = self._world.hosts.get(giving.target or "") if giving is not None else None
+        if giving is None or taker is None or not taker.runs or taker.up_ms > giving.at_ms:
+            return False
+        return taker.kernel.refuses.isdisjoint(self._world.groups[name].vips)
 
     def spoke(self, host: Host, datagrams: Mapping[str, tuple[bytes, ...]]) -> None:
         """A frame goes out: what it says must be true, and never less than what was said before."""

@@ -1,94 +1,67 @@
-"""Schedules that nobody thought of: faults at random, then peace, then the invariants of one owner."""
+"""Schedules that nobody thought of: any faults in any order, then peace, with every invariant after every step.
+
+`SIM_EXAMPLES=1000 pytest tests/sim/test_random.py` looks further; `sim.long` looks for hours.
+"""
 
 from __future__ import annotations
 
 import os
+import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from sim import bounds, episode
 from sim.build import VIP, config, group
+from sim.faults import KINDS, Fault, Shape
+from sim.scenario import Burst, Scenario
 from sim.world import World
 from vyos_agent.core.model import State
 
-D, K, INIT = 3000, 500, 6000
-FAULTS = ("power", "kill", "start", "freeze", "thaw", "partition", "cut", "oneway", "heal", "loss")
-PEACE_MS = INIT + 4 * D
-"""A node that listens for a member that is gone needs INIT; then a dead interval, a stagger, a settlement."""
+SMALL = [
+    s for s in (f"check/{i}/{'any' if i % 3 else 'fast'}" for i in range(120)) if Scenario.drawn(s).length_ms > 2e6
+]
+"""Clusters that cost little: a schedule is over in a fraction of a second."""
+PEACES = ("none", "settled", "placed")
 
-step = st.tuples(st.sampled_from(FAULTS), st.integers(0, 3), st.integers(0, 3), st.integers(1, 4000))
-schedules = st.lists(step, max_size=14)
+faults = st.tuples(st.sampled_from(sorted(KINDS)), st.integers(0, 2**16), st.integers(0, 3_000))
+schedules = st.lists(st.tuples(st.lists(faults, min_size=1, max_size=5), st.sampled_from(PEACES)), max_size=4)
 
 
-def apply(world: World, fault: str, x: str, y: str) -> None:
-    host = world.hosts[x]
-    if fault == "power" and host.node is not None:
-        host.power_off()
-    elif fault == "kill" and host.node is not None:
-        host.kill()
-    elif fault == "start" and host.node is None:
-        host.start()
-    elif fault == "freeze" and host.node is not None:
-        host.freeze()
-    elif fault == "thaw" and host.frozen:
-        host.thaw()
-    elif fault == "partition":
-        world.partition(x, "".join(n for n in world.hosts if n != x))
-    elif fault == "cut" and x != y:
-        world.cut.update({(x, y), (y, x)})
-    elif fault == "oneway" and x != y:
-        world.cut.add((x, y))
-    elif fault == "heal":
-        world.heal()
-    elif fault == "loss":
-        world.loss = 0.0 if world.loss else 0.1
+def _fault(drawn: tuple[str, int, int], shape: Shape) -> Fault:
+    name, seed, wait_ms = drawn
+    return Fault(wait_ms, name, KINDS[name].draw(random.Random(seed), shape))
 
 
 @settings(
-    max_examples=int(os.environ.get("SIM_EXAMPLES", "150")),
+    max_examples=int(os.environ.get("SIM_EXAMPLES", "18")),
     deadline=None,
     derandomize="SIM_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )
-@given(schedules, st.integers(2, 4), st.booleans(), st.integers(0, 2**32))
-def test_after_any_faults_peace_brings_one_owner_and_no_more_moves(
-    schedule: list[tuple[str, int, int, int]], members: int, auto_failback: bool, seed: int
-) -> None:
-    names = "abcd"[:members]
-    world = World([config(m, [group(members=names, auto_failback=auto_failback)]) for m in names], seed=seed)
-    world.start()
-    world.run(5000)
-    for fault, i, j, wait_ms in schedule:
-        apply(world, fault, names[i % members], names[j % members])
-        world.run(wait_ms)
-    world.heal()
-    world.loss = 0.0
-    for host in world.hosts.values():
-        if host.frozen:
-            host.thaw()
-        if host.node is None:
-            host.start()
-    world.run(PEACE_MS)
-    quiet = world.now
-    moves = sum(len(h.decisions) for h in world.hosts.values())
-    transcript = "\n".join(world.log)
-    assert world.owners() == world.holders(), transcript
-    assert len(world.holders()) == 1, transcript
-    world.run(5 * D)
-    assert sum(len(h.decisions) for h in world.hosts.values()) == moves, transcript
-    assert world.dark_ms(quiet) == world.overlap_ms(quiet) == 0, transcript
-    assert {h.disk.get("g") for h in world.hosts.values()} == {max(h.disk["g"] for h in world.hosts.values())}, (
-        transcript
-    )
-    if auto_failback:
-        assert world.holders() == {"a"}, transcript
-    views = {g.owner for h in world.hosts.values() if h.node for g in h.node.report().groups}
-    assert views == world.holders(), transcript
+@given(st.sampled_from(SMALL), schedules)
+def test_no_schedule_breaks_an_invariant(seed: str, schedule: list[tuple[list[tuple[str, int, int]], str]]) -> None:
+    scenario = Scenario.drawn(seed)
+    bursts = [Burst(tuple(_fault(f, scenario.shape) for f in drawn), peace) for drawn, peace in schedule]
+    bursts.append(Burst((), "placed"))
+    note(episode.write(seed, bursts))
+    outcome = episode.play(scenario, bursts)
+    if outcome.broken is not None:
+        raise outcome.broken
+
+
+def test_a_transcript_says_what_was_played() -> None:
+    scenario = Scenario.drawn(SMALL[0])
+    first = episode.play(scenario, until_ms=3 * bounds.of(scenario.driver().world).placed_ms)
+    text = episode.write(first.seed, first.bursts)
+    again_scenario, bursts = episode.read(text)
+    assert bursts == first.bursts
+    assert episode.play(again_scenario, bursts).log == first.log
 
 
 @pytest.mark.parametrize("dead_ms", [2100, 3000, 5000, 20_000])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_kill_or_freeze_never_makes_two_holders(dead_ms: int, seed: int) -> None:
     """The promise of design.md section 5 for n = 0: D from 2.1 s, keepalives up to 600 ms, no frame lost."""
     keepalive_ms = 5000 if dead_ms == 20_000 else 500
@@ -112,7 +85,7 @@ def test_a_kill_or_freeze_never_makes_two_holders(dead_ms: int, seed: int) -> No
         assert world.overlap_ms(at) == 0
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_lost_frames_and_dying_standbys_take_nothing_from_a_healthy_owner(seed: int) -> None:
     world = World([config(m, [group(members="abc")]) for m in "abc"], seed=seed)
     world.start()
@@ -125,4 +98,4 @@ def test_lost_frames_and_dying_standbys_take_nothing_from_a_healthy_owner(seed: 
     assert world.dark_ms(at) == 0, "\n".join(world.log)
     assert world.hosts["a"].node is not None
     assert [d.after for _, d in world.hosts["a"].decisions].count(State.OWNER) == 1
-    assert VIP in world.hosts["a"].kernel.holds(world.now)
+    assert VIP in world.hosts["a"].kernel.holds(world.hosts["a"].now)

@@ -111,24 +111,29 @@ def test_f10_a_simultaneous_start_is_no_deadlock_and_costs_three_messages(member
     assert first < 1_000 + 500, "all are believed long before the second keepalive"
 
 
-@pytest.mark.parametrize("lives", [3, 20])
+@pytest.mark.parametrize("lives", [3, 12])
 def test_f3e_a_flood_of_old_lives_does_not_hide_the_real_one(lives: int) -> None:
     """F3e: "One 'last heard' slot per peer can be overwritten by replays so that the real life is never listed." """
-    world = cluster("ab", init_dead_ms=D)
-    tape: list[Recorded] = []
+    world = cluster("ab", init_dead_ms=60_000)
     for _ in range(lives):
-        world.hosts["a"].power_off()
-        world.hosts["a"].start()
-        world.run(K)
-        tape += [r for r in list(world.network.tape)[-40:] if r.source == "a"]
-    world.hosts["a"].power_off()
-    world.run(2 * D)
-    world.hosts["a"].start()
-    _replay(world, tape * 2, "b", 2)
-    world.run(4 * len(tape) + 2 * K)
-    node = world.hosts["b"].node
-    assert node is not None
-    assert node.report().peers[0].state == "Alive", transcript(world)
+        for name in "ab":
+            world.hosts[name].power_off()
+            world.hosts[name].start()
+            world.run(K)
+    tape = list(world.network.tape)
+    world.partition("a", "b")
+    for name in "ab":
+        world.hosts[name].power_off()
+        world.hosts[name].start()
+    for name, other in ("ab", "ba"):
+        old = [r for r in tape if r.source == other]
+        _replay(world, (old * (5_000 // len(old) + 1))[:5_000], name, 1)
+    world.run(1_000)  # each has heard every old life of the other, and not yet the real one
+    world.heal()
+    world.run(2 * K)
+    for host in world.hosts.values():
+        assert host.node is not None
+        assert host.node.report().peers[0].state == "Alive", transcript(world)
 
 
 def test_f3_unproved_frames_are_answered_at_most_once_in_10_ms() -> None:
@@ -166,7 +171,7 @@ def test_f3_a_copy_on_another_link_paints_that_link_green() -> None:
     assert Reason.LINK_LOST not in reasons(world, "a", since), transcript(world)
 
 
-@pytest.mark.parametrize("rate_ms", [1, 10, 100])
+@pytest.mark.parametrize("rate_ms", [3, 50])
 def test_a_recorder_changes_no_decision_and_delays_none_by_more_than_one_dead_interval(rate_ms: int) -> None:
     """ "a recorder that keeps every frame ever sent and replays any, at any rate, on any link; invariant: decisions
     equal the run without replay, to D once at most" """

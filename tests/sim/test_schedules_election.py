@@ -154,6 +154,7 @@ def test_f13_different_monitor_lists_are_no_reason_to_move() -> None:
     world = World([config("a", [a]), config("b", [b])])
     world.start()
     world.run(2 * D)
+    assert world.owners() == {"a"}, "the ranks decide"
     since = world.now
     world.hosts["a"].monitors["192.0.2.1"] = False
     world.hosts["a"].tell_monitors()

@@ -143,6 +143,21 @@ def test_f15_a_paused_machine_is_deposed_by_the_first_believed_claim(paused_ms: 
     assert world.owners() == world.holders()
 
 
+@pytest.mark.parametrize("slept_ms", [4_000, 20_000])
+def test_f15_a_suspended_machine_is_late_by_what_its_boot_clock_says(slept_ms: int) -> None:
+    """ "Late = loop, or BOOTTIME - MONOTONIC, slipped by more than min(D, what was left of the lease)" """
+    world = cluster("abc")
+    world.hosts["a"].pause(suspend=True)
+    world.run(slept_ms)
+    since = world.now
+    world.hosts["a"].resume()
+    world.run(K + 5)
+    assert Reason.SLEPT in reasons(world, "a", since), transcript(world)
+    world.run(2 * D)
+    assert len(world.holders()) == 1, transcript(world)
+    assert world.owners() == world.holders()
+
+
 def test_overflow_alone_is_not_late() -> None:
     """ "Flooded sockets overflow too: overflow alone must not mean 'late', or an attacker stops takeovers." """
     world = cluster("ab")
@@ -201,14 +216,14 @@ def test_f16_two_owners_make_no_war_of_announcements() -> None:
     assert len(told) <= 2 + 5
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_f19_sub_second_a_stall_of_two_frames_moves_nothing(seed: int) -> None:
     """F19: "D > 2K tolerates two lost frames or one 20 ms stall." (K = 10, D = 30)"""
     world = cluster("abc", keepalive_ms=10, dead_ms=30, init_dead_ms=100, delay_ms=(0, 1), seed=seed)
     world.netlink_ms = (0, 1)
     since = world.now
     rng = random.Random(seed)
-    for _ in range(50):
+    for _ in range(20):
         host = world.hosts[rng.choice("abc")]
         host.freeze()
         world.run(rng.randint(1, 14))

@@ -38,7 +38,7 @@ def test_a_member_that_is_alone_waits_for_the_initial_dead_interval() -> None:
     assert world.holders() == {"b"}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_power_off_moves_the_group_after_the_dead_interval(seed: int) -> None:
     world = cluster("ab", seed=seed)
     world.run(5000 + seed * 37)
@@ -50,7 +50,7 @@ def test_power_off_moves_the_group_after_the_dead_interval(seed: int) -> None:
     assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_DEAD
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_killed_owner_loses_its_address_before_the_standby_takes_over(seed: int) -> None:
     world = cluster("ab", seed=seed)
     world.run(5000 + seed * 41)
@@ -61,7 +61,7 @@ def test_a_killed_owner_loses_its_address_before_the_standby_takes_over(seed: in
     assert world.overlap_ms(at) == 0
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_frozen_owner_finds_itself_deposed_and_adds_nothing(seed: int) -> None:
     world = cluster("ab", seed=seed)
     world.run(5000 + seed * 41)
@@ -234,7 +234,8 @@ def test_a_recording_of_the_dead_owner_revives_nobody() -> None:
             world.at(world.now + i * 7, lambda d=data, i=interface: world.deliver("b", i, d))  # type: ignore[misc]
     world.run(2 * D)
     assert world.holders() == {"b"}
-    assert world.dark_ms(at) <= D + 10
+    assert D - K - 10 <= world.dark_ms(at) <= D + 10
+    assert world.hosts["b"].decisions[-1][1].reason is Reason.PEER_DEAD
 
 
 def test_a_restarted_owner_is_believed_by_proof_and_epochs_go_on() -> None:
@@ -319,7 +320,7 @@ def test_nobody_claims_while_the_owner_lets_go() -> None:
     world.start()
     world.run(5000)
     at = world.now
-    world.netlink_ms = (250, 250)
+    world.hosts["a"].netlink_ms = (250, 250)
     world.deaf_links.add(("a", "eth0"))
     world.hosts["a"].feed(LinkChanged("eth0", False))
     world.run(1000)
