@@ -163,8 +163,9 @@ def test_who_announces() -> None:
     standby, _ = owner()
     standby.run(10_000)
     assert standby.when("announce") == []
-    slow, _ = owning()
+    slow, (silent,) = owning()
     slow.run(59_990)
+    silent.rests()
     slow.stall(2_000)
     at = slow.now
     slow.run(5)
