@@ -9,7 +9,7 @@ import pytest
 from core.bench import Bench, Puppet, all_heard, decided, keep_saying, names
 from sim.build import VIP, config, group
 from vyos_agent.core.effects import Announce, Hold, Serve, Stopped
-from vyos_agent.core.events import Configured, Forced, LinkChanged, Monitored, Served, Stopping
+from vyos_agent.core.events import Configured, Forced, Held, LinkChanged, Monitored, Served, Stopping
 from vyos_agent.core.model import Cause, Force, Reason, Serving, State
 from vyos_agent.core.wire import Handover
 
@@ -88,7 +88,10 @@ class TestOwner:
 
     def test_the_addresses_stay_20_ms_after_the_claim_is_heard(self) -> None:
         bench, others = give()
-        others["b"].say(state=State.OWNER, epoch=2, handover=Handover.NONE)
+        others["b"].say(state=State.OWNER, epoch=2, handover=Handover.NONE, ready=False)
+        bench.run(100)
+        assert VIP in bench.kernel, "the new owner's kernel does not hold them yet"
+        others["b"].say(ready=True)
         bench.run(19)
         assert VIP in bench.kernel
         effects = bench.run(1)
@@ -98,6 +101,22 @@ class TestOwner:
             (State.YIELDING, State.STANDBY, "HandedOver"),
         ]
         assert bench.entry().epoch == 2
+
+    def test_a_target_that_cannot_add_them_gives_the_group_back(self) -> None:
+        bench, others = give()
+        others["b"].say(state=State.OWNER, epoch=2, handover=Handover.NONE, ready=False)
+        bench.run(500)
+        others["b"].say(state=State.YIELDING)
+        assert decided(bench.effects)[-1] == (State.GIVING, State.OWNER, "TakenBack")
+        assert bench.entry().epoch == 3
+
+    def test_one_that_is_not_heard_itself_is_waited_for_only_so_long(self) -> None:
+        bench, others = give()
+        others["b"].say(state=State.OWNER, epoch=2, handover=Handover.NONE, ready=False)
+        keep_saying(others, 2 * V_MS - 100)
+        assert bench.state() is State.GIVING
+        keep_saying(others, 200)
+        assert bench.state() is State.STANDBY
 
     def test_an_old_ready_is_no_answer(self) -> None:
         bench, others = owner()
@@ -372,6 +391,19 @@ class TestTarget:
         assert [e for e in effects if isinstance(e, Hold)][-1].lifetimes_ms == {VIP: 1_000}
         order = list(dict.fromkeys(n for n in names(effects) if n in ("Send", "Announce", "Serve")))
         assert order == ["Send", "Announce", "Serve"]
+
+    def test_it_says_when_its_kernel_holds_them_and_gives_up_when_it_does_not(self) -> None:
+        bench, others = self.target()
+        bench.answers_holds = False
+        others["b"].say(state=State.GIVING, handover=Handover.GO, target=me(bench), cause=Cause.REQUESTED)
+        assert (bench.entry().state, bench.entry().ready) == (State.OWNER, False)
+        bench.step(Held(frozenset({VIP})))
+        assert bench.entry().ready
+        bench, others = self.target()
+        bench.answers_holds = False
+        others["b"].say(state=State.GIVING, handover=Handover.GO, target=me(bench), cause=Cause.REQUESTED)
+        keep_saying(others, V_MS)
+        assert decided(bench.effects)[-1] == (State.OWNER, State.YIELDING, "AddFailed")
 
     def test_lives_grow_and_the_lan_is_told_again_when_the_giver_has_let_go(self) -> None:
         bench, others = self.target()

@@ -84,6 +84,19 @@ def test_the_target_claims_when_its_kernel_holds_the_addresses(netlink_ms: int) 
     assert world.dark_ms(since) == 0, transcript(world)
 
 
+def test_a_target_whose_kernel_refuses_the_addresses_gives_the_group_back() -> None:
+    """No moment without a holder in that either; what was given counts as an epoch."""
+    world = cluster("ab", units=UNITS)
+    since = world.now
+    world.hosts["b"].kernel.refuses.add(VIP)
+    give(world, "force standby")
+    world.run(3 * K)
+    assert world.holders() == world.owners() == world.serving() == {"a"}, transcript(world)
+    assert world.dark_ms(since) == 0
+    assert reasons(world, "b", since) == [Reason.HANDOVER_REQUESTED, Reason.ADD_FAILED, Reason.ADD_FAILED]
+    assert reasons(world, "a", since)[-1] is Reason.TAKEN_BACK
+
+
 def test_f5a_a_refusal_costs_nothing() -> None:
     """F5a: "services stops before the target is asked: refusal costs an outage." """
     world = cluster("ab", units=UNITS)

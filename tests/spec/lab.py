@@ -79,7 +79,10 @@ class Puppet:
         found = next(g for g in self.lab.node.config.groups if g.name == name)
         rank = found.members.index(self.name) if self.name in found.members else 0
         plain = dict(
-            epoch=0, rank=rank, candidate=state in (State.STANDBY, State.LISTENING), ready=state is State.STANDBY
+            epoch=0,
+            rank=rank,
+            candidate=state in (State.STANDBY, State.LISTENING),
+            ready=state in (State.STANDBY, State.OWNER),
         )
         plain |= dict(services_stopped=True, monitors=len(found.monitors))
         self.groups[found.id] = wire.GroupEntry(group=found.id, state=state, **{**plain, **fields})

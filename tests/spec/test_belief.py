@@ -85,10 +85,12 @@ def test_proof_after_death_needs_a_frame_sent_after_it() -> None:
     lab, peer = owner()
     peer.rests()
     peer.deaf = True
-    lab.run(D)
-    assert lab.peer("b") == "Dead"
+    lab.run(D - 60)
+    assert lab.peer("b") == "Alive"
     before_death = lab.said[-1][1].sequence
-    peer.heard = (INCARNATION, before_death - 1, lab.now)
+    lab.run(60)
+    assert lab.peer("b") == "Dead"
+    peer.heard = (INCARNATION, before_death, lab.now)
     peer.say()
     assert lab.peer("b") == "Dead"
     peer.deaf = False

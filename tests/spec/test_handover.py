@@ -179,17 +179,22 @@ def test_a_go_that_waited_in_the_queue_with_something_newer() -> None:
 
 
 def test_what_the_target_does() -> None:
-    """[HAND-7] B must claim e + 1, add its addresses with 1 s lifetimes, announce, and only then start host
-    services.
+    """[HAND-7] B must claim e + 1 and add its addresses with 1 s lifetimes, say ready with its claim when its kernel
+    holds them, announce, and only then start host services; it must let go when its kernel does not hold them within V.
     """
     lab, peer = asked(Handover.GO, groups=[group(units=UNITS)], keepalive_ms=500, dead_ms=10_000)
-    lab.netlink_ms = 15
+    lab.netlink_ms = 75
     at = lab.now
     said = len(lab.said)
     peer.say()
-    lab.run(100)
-    first = lab.entry(sender=lab.said[said][1])
-    assert (first.state, first.epoch) == (State.OWNER, 6)
+    lab.run(60)
+    frames = [lab.entry(sender=b) for _, b in lab.said[said:]]
+    assert {(e.state, e.epoch, e.ready) for e in frames} == {(State.OWNER, 6, False)}
+    lab.run(40)
+    assert (lab.entry().state, lab.entry().ready) == (State.OWNER, True), (
+        "its kernel holds them, and it says so at once"
+    )
+    assert lab.said[-1][0] <= at + 75 + 1
     seen = [seen for when, seen in lab.events if when >= at]
     order = [seen.index(what) for what in ("frame", f"add {VIP.address}", f"announce {VIP.address}", "start g")]
     assert order == sorted(order)
@@ -197,14 +202,27 @@ def test_what_the_target_does() -> None:
     assert lab.decided()[-1].reason is Reason.HANDOVER_REQUESTED
 
 
+def test_a_target_whose_kernel_is_too_slow() -> None:
+    lab, peer = asked(Handover.GO)
+    lab.netlink_ms = 10 * V
+    peer.say()
+    lab.run(V - 5)
+    assert lab.state() is State.OWNER
+    lab.run(10)
+    assert lab.state() is State.YIELDING
+    assert lab.decided()[-1].reason is Reason.ADD_FAILED
+
+
 def test_the_old_owner_lets_go_late() -> None:
-    """[HAND-8] A must remove its addresses 20 ms after it heard B's claim and then say Standby with B's epoch, and not
-    before.
+    """[HAND-8] A must remove its addresses 20 ms after it heard B's claim with ready (2 V after the claim, where that
+    is not heard), then say Standby with B's epoch, and not before.
     """
     lab, peer = given()
-    lab.netlink_ms = 1
     lab.run(200)
-    assert lab.holds() == {VIP}
+    peer.rests().stands(State.OWNER, epoch=2, ready=False).beats(K)
+    lab.run(V)
+    assert lab.state() is State.GIVING
+    assert lab.holds() == {VIP}, "nobody else holds them yet"
     at = lab.now
     peer.rests().stands(State.OWNER, epoch=2).say()
     lab.run(200)
@@ -212,6 +230,13 @@ def test_the_old_owner_lets_go_late() -> None:
     standby = [(when, lab.entry(sender=b)) for when, b in lab.said if lab.entry(sender=b).state is State.STANDBY]
     late = [(when, e.epoch) for when, e in standby if when >= at]
     assert late[0] == (at + 21, 2)
+    silent, peer = given()
+    at = silent.now
+    peer.rests().stands(State.OWNER, epoch=2, ready=False).beats(K)
+    silent.run(2 * V)
+    assert silent.state() is State.GIVING
+    silent.run(30)
+    assert silent.when("remove", at) == [at + 2 * V + 20 + 1], "it waits no longer"
 
 
 def test_the_target_announces_again() -> None:
@@ -227,11 +252,11 @@ def test_the_target_announces_again() -> None:
     assert [ms for when, ms in lab.lives_ms() if when > at][-1] == 7_000
 
 
-@pytest.mark.parametrize("how", ["dead", "refusal", "proof", "not yet"])
+@pytest.mark.parametrize("how", ["dead", "refusal", "let go", "proof", "not yet"])
 def test_taking_back(how: str) -> None:
     """[HAND-10] A must take the group back only when B is judged dead or not heard directly any more, or says REFUSE,
-    or a frame of B that is no claim acknowledges a frame of A sent after GO + V; it must then go on with e + 2, which
-    burns the epoch that B could have claimed.
+    or has claimed and let go, or a frame of B that is no claim acknowledges a frame of A sent after GO + V; it must
+    then go on above every epoch that B could have claimed, with e + 2 at least.
     """
     lab, peer = given(config_=config(groups=[group(units=UNITS)]))
     peer.rests()
@@ -242,6 +267,12 @@ def test_taking_back(how: str) -> None:
             lab.run(D + 10)
         case "refusal":
             answer(peer, Handover.REFUSE, cause=Cause.NOT_ABLE).say()
+            lab.run(1)
+        case "let go":
+            peer.stands(State.OWNER, epoch=2, ready=False).say()
+            lab.run(50)
+            assert lab.state() is State.GIVING
+            peer.stands(State.STANDBY, epoch=2, candidate=False, ready=False).say()
             lab.run(1)
         case "proof":
             answer(peer, Handover.READY).beats()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from spec.lab import INIT, VIP, K, Lab, config, group, owner, owning
+from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import Configured
-from vyos_agent.core.model import Config, State, Vip
+from vyos_agent.core.model import Config, Reason, State, Vip
 
 TWO = Vip("192.0.2.124", 24, "eth0")
 
@@ -101,13 +102,55 @@ def test_a_changed_setting(change: dict[str, int]) -> None:
 
 
 def test_the_full_count_and_the_refresh() -> None:
-    """[ARP-1] A group must be announced with the full count when its addresses have come, and then at every refresh
-    interval while it is owned.
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
     """
     lab, _ = owning()
     lab.run(180_000)
     came = lab.when("add")[0]
     assert [at - came for at in lab.when("announce")][:5] == [0, 100, 200, 60_200, 120_200]
+
+
+def test_an_announcement_that_could_not_be_made_stays_due() -> None:
+    lab, _ = owning(config_=config(announce_interval_ms=800))
+    came = lab.when("add")[0]
+    lab.run(came + 900 - lab.now)
+    assert [at - came for at in lab.when("announce")] == [0, 800]
+    lab.accepts = False  # no frame goes out, so no lease is renewed, and authority ends
+    lab.kernel[VIP] += 5_000  # a kernel that is late
+    lab.run(came + 2_600 - lab.now)
+    assert not lab.node.may_hold(lab.now)
+    lab.accepts = True
+    lab.run(2 * K)
+    assert lab.holds() == {VIP}
+    assert len(lab.when("announce")) >= 3
+
+
+def test_an_owner_that_resumes_announces() -> None:
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
+    """
+    lab, (peer,) = owning()
+    lab.run(2_000)
+    peer.rests()
+    lab.kernel[VIP] += 1_100  # the kernel is late: the address does not go and come
+    lab.stall(1_400)
+    at = lab.now
+    peer.beats()
+    lab.run(61_000)
+    assert lab.state() is State.OWNER
+    resumed = next(when for when, e in lab.did if isinstance(e, Decided) and e.reason is Reason.RESUMED)
+    assert [when - resumed for when in lab.when("announce", at)] == [0, 100, 200, 60_200]
+
+
+def test_an_owner_that_adopts_announces() -> None:
+    """[ARP-1] A group must be announced with the full count when its addresses have come and when its owner goes on
+    after a sleep or a restart, and then at every refresh interval while it is owned.
+    """
+    alone = Lab(config(), incarnation=77, epochs={"g": 7}, left_ms={VIP: 900})
+    alone.run(61_000)
+    adopted = next(at for at, e in alone.did if isinstance(e, Decided) and e.reason is Reason.ADOPTED)
+    assert [when - adopted for when in alone.when("announce")] == [0, 100, 200, 60_200]
 
 
 def test_who_announces() -> None:
@@ -120,8 +163,9 @@ def test_who_announces() -> None:
     standby, _ = owner()
     standby.run(10_000)
     assert standby.when("announce") == []
-    slow, _ = owning()
+    slow, (silent,) = owning()
     slow.run(59_990)
+    silent.rests()
     slow.stall(2_000)
     at = slow.now
     slow.run(5)

@@ -32,7 +32,7 @@ from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
-CUT_PATIENCE_MS = 20
+CUT_PATIENCE_MS = 10
 """An owner whose link is lost asks the others first: when a switch reboots, they lose theirs in the same moment."""
 
 
@@ -42,6 +42,8 @@ class Taken:
 
     giver: MemberId
     until_ms: int
+    add_by_ms: int
+    """By when the kernel must hold the addresses: else this member lets go, and the giver goes on."""
     hard_wait_until_ms: int
     """Until when even a hard motive to move on waits for the giver."""
 
@@ -170,6 +172,10 @@ class GroupMachine:
         stopped = self.services.stopped(self.group.units)
         return self.state is State.STANDBY and turn.at.awake and turn.judged and stopped and self.candidate(turn)
 
+    def here(self, turn: Turn) -> bool:
+        """Whether this owner's kernel holds all of its addresses."""
+        return self.state in OWNING and turn.at.held.issuperset(self.wanted)
+
     def deadline_ms(self, turn: Turn) -> int:
         """When a decision will be due with nothing new heard."""
         due = [*self.novelty.due_ms(turn.at.config.init_dead_ms), self.stand_back.until_ms]
@@ -183,7 +189,7 @@ class GroupMachine:
         if self.move is not None:
             due += self.move.due_ms()
         if self.taken is not None:
-            due += self.taken.until_ms, self.taken.hard_wait_until_ms
+            due += self.taken.until_ms, self.taken.add_by_ms, self.taken.hard_wait_until_ms
         if self.rival is not None:
             due.append(self.rival.until_ms)
         if self.cut is not None:
@@ -198,11 +204,12 @@ class GroupMachine:
         """What an earlier life left is gone, and this member knows who owns the group."""
         self._become(State.STANDBY, Reason.LISTENED, now)
 
-    def adopt(self, now: int) -> None:
+    def adopt(self, turn: Turn) -> None:
         """Go on as the owner that an earlier life was."""
         self.adoption = None
         self.epoch = max(self.epoch, 1)
-        self._become(State.OWNER, Reason.ADOPTED, now)
+        self.announcer.burst(turn.now, turn.at.config.announce_count)
+        self._become(State.OWNER, Reason.ADOPTED, turn.now)
 
     def take_over(self, turn: Turn) -> None:
         """Claim the group, which nobody owns."""
@@ -215,7 +222,12 @@ class GroupMachine:
         """Claim the group, which is given to this member."""
         self.raise_epoch(max(self.epoch, turn.view.epoch))
         patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
-        self.taken = Taken(giver.peer.id, turn.now + 2 * patience_ms, turn.now + handover.PATIENCE_MIN_MS)
+        self.taken = Taken(
+            giver.peer.id,
+            until_ms=turn.now + 2 * patience_ms,
+            add_by_ms=turn.now + patience_ms,
+            hard_wait_until_ms=turn.now + handover.PATIENCE_MIN_MS,
+        )
         self._become(State.OWNER, handover.taker_reason(giver.entry.cause), turn.now, turn.name(giver.peer.id))
 
     def ask(self, turn: Turn, reason: Reason, target: MemberId) -> None:
@@ -255,11 +267,12 @@ class GroupMachine:
         elif self.state is State.STANDBY:
             self._become(State.LISTENING, Reason.SLEPT, now)
 
-    def resume(self, now: int) -> None:
+    def resume(self, turn: Turn) -> None:
         """Acknowledged again: own it as before, but above a claim that may have followed from a GO."""
         if self._given:
             self.raise_epoch(self.epoch + 1)
-        self._become(State.OWNER, Reason.RESUMED, now)
+        self.announcer.burst(turn.now, turn.at.config.announce_count)
+        self._become(State.OWNER, Reason.RESUMED, turn.now)
 
     def raise_epoch(self, over: int) -> None:
         """Go above an epoch learned of, with no move."""

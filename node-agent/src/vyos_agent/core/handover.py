@@ -3,8 +3,8 @@
     owner                              target
     ASK  ->                            READY or REFUSE
     services stopped, lives of 1 s
-    GO   ->                            adds, claims the next epoch, announces, starts services
-    hears the claim, 20 ms later removes
+    GO   ->                            claims the next epoch, adds, says that they are there, announces, starts services
+    hears that, 20 ms later removes
 
 The owner's side is a `Move`; the target's side has no memory but what it owns, for it answers what the owner's newest
 frame says. States and transitions are the group's; here is what each frame means.
@@ -94,8 +94,10 @@ class Move:
     go_ms: int | None = None
     proof: int | None = None
     """The newest sequence sent until GO + V: a target that acknowledges a later one and does not own, will not."""
+    claimed_ms: int | None = None
+    """When the target's claim was heard: it owns the group, and its kernel adds the addresses."""
     taken_ms: int | None = None
-    """When the target's claim was heard."""
+    """When it was heard that they are there."""
 
     @property
     def hard(self) -> bool:
@@ -115,10 +117,26 @@ class Move:
         kind = target.entry.handover
         return kind if kind in (Handover.READY, Handover.REFUSE) else Handover.NONE
 
+    def note_claim(self, epoch: int, turn: Turn) -> bool:
+        """Whether the target claims the group above this owner's epoch. It says `ready` when its addresses are there.
+
+        Netlink may take its time there: until then this member keeps its own, or nobody would hold them. A target
+        that is not heard itself is given twice the time in which it must have given up.
+        """
+        claims = any(c.owner == self.target and c.epoch > epoch for c in turn.view.claims)
+        if claims and self.claimed_ms is None:
+            self.claimed_ms = turn.now
+        target = turn.view.direct(self.target)
+        here = claims and target is not None and target.entry.state in OWNING and target.entry.ready
+        over = self.claimed_ms is not None and turn.now >= self.claimed_ms + 2 * self.patience_ms
+        if self.taken_ms is None and claims and (here or over):
+            self.taken_ms = turn.now
+        return claims
+
     def not_taken(self, target: Standing | None, turn: Turn) -> bool:
-        """After GO: whether the target is gone, refuses, or provably will not act on it any more."""
+        """After GO: whether the target is gone, refuses, let go again, or provably will not act on it any more."""
         assert self.go_ms is not None
-        if target is None or self.answer(target, turn.at.me) is Handover.REFUSE:
+        if target is None or self.claimed_ms is not None or self.answer(target, turn.at.me) is Handover.REFUSE:
             return True
         if self.proof is None and turn.now >= self.go_ms + self.patience_ms:
             self.proof = turn.at.sent.newest
@@ -128,6 +146,8 @@ class Move:
         """When it must be looked at again with nothing heard."""
         if self.taken_ms is not None:
             return (self.taken_ms + OVERLAP_MS,)
+        if self.claimed_ms is not None:
+            return (self.claimed_ms + 2 * self.patience_ms,)
         if self.go_ms is not None:
             return (self.go_ms + self.patience_ms,)
         if self.given_ms is not None:
@@ -163,6 +183,7 @@ def is_ready(standing: Standing, turn: Turn) -> bool:
     entry = standing.entry
     return (
         standing.direct
+        and entry.state is State.STANDBY
         and not standing.peer.leaving
         and entry.candidate
         and entry.ready

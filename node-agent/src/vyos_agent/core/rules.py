@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vyos_agent.core import adoption, election, handover
 from vyos_agent.core.group import CUT_PATIENCE_MS, Cut, GroupMachine, Rival
-from vyos_agent.core.model import OWNING, Cause, Reason, State
+from vyos_agent.core.model import OWNING, Cause, MemberId, Reason, State
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
@@ -74,7 +74,7 @@ def _adopt_or_leave(m: GroupMachine, found: adoption.Adoption, turn: Turn) -> No
     if beaten or not m.able(turn) or turn.now >= found.end_ms:
         m.adoption = None
     elif at.awake and at.acknowledged and (at.heard or turn.now >= found.due_ms):
-        m.adopt(turn.now)
+        m.adopt(turn)
     elif turn.now >= found.due_ms:
         m.adoption = None
 
@@ -98,6 +98,9 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
 
 def _owner(m: GroupMachine, turn: Turn) -> None:
     if _is_beaten(m, turn) or _is_cut_off(m, turn):
+        return
+    if m.taken is not None and turn.now >= m.taken.add_by_ms and not m.here(turn):
+        m.failed(turn.now)
         return
     motive = None if _is_unsettled(m, turn) else m.motives.choose(m.group, m.me, turn)
     if motive is not None and motive.target is not None:
@@ -133,18 +136,19 @@ def _asking(m: GroupMachine, turn: Turn) -> None:
 def _giving(m: GroupMachine, turn: Turn) -> None:
     move = m.move
     assert move is not None
+    claims = move.note_claim(m.epoch, turn)
     target = turn.view.direct(move.target)
-    if move.taken_ms is None and any(c.owner == move.target and c.epoch > m.epoch for c in turn.view.claims):
-        move.taken_ms = turn.now
+    if _is_beaten(m, turn, but=move.target):
+        return
     if move.taken_ms is not None:
         if turn.now - move.taken_ms >= handover.OVERLAP_MS:
             m.let_go(Reason.HANDED_OVER, turn.now, turn.name(move.target))
-    elif _is_beaten(m, turn):
+    elif claims:
         return
     elif move.go_ms is None:
         _before_go(m, move, target, turn)
     elif move.not_taken(target, turn):
-        m.raise_epoch(m.epoch + 1)
+        m.raise_epoch(max(m.epoch + 1, turn.view.epoch))
         m.keep(turn, move, Reason.TAKEN_BACK)
 
 
@@ -169,7 +173,7 @@ def _none(m: GroupMachine, turn: Turn) -> None:
 
 def _suspended(m: GroupMachine, turn: Turn) -> None:
     if not _is_beaten(m, turn) and turn.at.listened and (turn.linked or not turn.at.dark):
-        m.resume(turn.now)
+        m.resume(turn)
 
 
 _LOOKS = {
@@ -199,9 +203,9 @@ def _is_unsettled(m: GroupMachine, turn: Turn) -> bool:
     return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None
 
 
-def _is_beaten(m: GroupMachine, turn: Turn) -> bool:
-    """Let go when another's claim is the stronger one."""
-    rival = election.strongest(turn.view.claims)
+def _is_beaten(m: GroupMachine, turn: Turn, *, but: MemberId | None = None) -> bool:
+    """Let go when another's claim is the stronger one; `but`: not that of the member that the group is given to."""
+    rival = election.strongest(c for c in turn.view.claims if c.owner != but)
     if rival is None or rival.strength < m.claim(turn.at.me).strength:
         return False
     m.let_go(Reason.SETTLED, turn.now, turn.name(rival.owner))

@@ -55,7 +55,7 @@ def entry(machine: GroupMachine, turn: Turn) -> wire.GroupEntry:
         state=machine.state,
         rank=max(0, machine.rank),
         candidate=machine.candidate(turn),
-        ready=machine.ready(turn),
+        ready=machine.ready(turn) or machine.here(turn),
         services_stopped=machine.services.stopped(machine.group.units),
         suspended=machine.state is State.SUSPENDED,
         monitors=turn.mine.monitors,

@@ -87,6 +87,7 @@ class GroupEntry:
     rank: int
     candidate: bool
     ready: bool
+    """Standing by: a planned move to this member may begin. Owning: its kernel holds the addresses."""
     services_stopped: bool = False
     suspended: bool = False
     monitors: int = 0
