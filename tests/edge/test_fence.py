@@ -171,8 +171,12 @@ async def test_switched_off_it_is_gone(desk: Desk) -> None:
 
 
 async def test_a_renewal_never_leaves_the_node(desk: Desk) -> None:
-    await desk.up()
     before = received(desk.far)
+    desk.fence.configure(core(), wanted=True)
+    for _ in range(50):
+        desk.fence.renew([VIP, VIP6])
+    await until(lambda: desk.fence._task is None)
+    assert await desk.answers(VIP.address), "it was renewed before the table was there"
     for _ in range(50):
         desk.fence.renew([VIP, VIP6])
     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -117,3 +118,24 @@ def test_what_is_local(kernel: Kernel, address: str) -> None:
 def test_a_socket_of_its_own_is_the_cause_of_its_events(kernel: Kernel) -> None:
     with contextlib.closing(Kernel()) as other:
         assert kernel.port not in (0, other.port)
+
+
+def test_the_nodes_own_connections_go_by_its_own_address(kernel: Kernel) -> None:
+    """A shared address moves away; a connection from it would break, and kubelet would take it for the node's."""
+    eth0 = index(kernel)
+    ip("addr", "add", "192.168.0.11/24", "dev", "eth0")
+    ip("addr", "add", "fd00::11/64", "dev", "eth0", "nodad")
+    shared = [Entry(eth0, text, 32 if "." in text else 128) for text in ("192.168.0.2", "192.168.0.123", "fd00::2")]
+    shared += [Entry(eth0, "10.7.0.9", 24), Entry(eth0, "fd07::9", 64)]
+    assert kernel.put([Put(entry, 60, True) for entry in shared]) == [None] * len(shared)
+    for family, gateway in (("-4", "192.168.0.1"), ("-6", "fd00::1")):
+        ip(family, "route", "add", "default", "via", gateway, "dev", "eth0")
+    for target, own in (
+        ("192.168.0.50", "192.168.0.11"),
+        ("203.0.113.1", "192.168.0.11"),
+        ("fd00::50", "fd00::11"),
+        ("2001:db8::1", "fd00::11"),
+    ):
+        with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((target, 9))
+            assert sock.getsockname()[0] == own, target

@@ -84,10 +84,30 @@ def test_a_monitor_that_is_down_itself_moves_nothing(routers: Lan) -> None:
     assert routers.watcher.holders(VIP) == {"r1"}
 
 
+def test_a_person_moves_a_group_and_no_client_notices(routers: Lan) -> None:
+    run(routers)
+    at = time.monotonic()
+    for name, to, other in (("r1", "Standby", "r2"), ("r1", "Active", "r1"), ("r2", "Active", "r2")):
+        answer = routers[name].ask("force", to=to, group="cluster")
+        assert answer is not None
+        assert answer["clusters"] == ["edge"]
+        routers.held_by(other)
+        assert reason(routers, other) == "HandoverRequested"
+    assert routers.watcher.dark_s(VIP, at) == 0
+
+
 # -- unicast
 
 
 NODES = {"r1": ("192.168.0.11", "fd00::11"), "r2": ("192.168.0.12",)}
+
+
+def links(found: Lan, name: str) -> list[str]:
+    """Over which links its one peer is heard."""
+    answer = found[name].ask("explain", cluster="edge")
+    assert answer is not None
+    ((peer,),) = [c["peers"] for c in answer["clusters"]]
+    return list(peer["links"])
 
 
 def multicast(found: Lan, *, passes: bool) -> None:
@@ -98,10 +118,12 @@ def multicast(found: Lan, *, passes: bool) -> None:
 def test_a_lan_that_loses_multicast(routers: Lan) -> None:
     run(routers, unicast=True, nodes=NODES)
     assert all(r.deviations() == [] for r in routers.routers.values())
+    wait(lambda: links(routers, "r1") == ["eth0", "unicast"], "both links to carry frames")
     at = time.monotonic()
     multicast(routers, passes=False)
     for name, other in (("r1", "r2"), ("r2", "r1")):
         wait(lambda n=name, o=other: routers[n].deviations() == [("Multicast", o, "Lost")], "it to be told")  # type: ignore[misc]
+    assert links(routers, "r1") == ["unicast"]
     time.sleep(1.5 * D / 1000)
     assert routers.watcher.most(VIP, at) == 1
     assert routers.watcher.dark_s(VIP, at) == 0, "they hear each other all the time"
@@ -215,6 +237,18 @@ def test_a_member_without_the_unit_is_no_candidate(routers: Lan, machines: dict[
         lambda: ("Service", f"cluster: {UNIT} does not exist on this node", "Absent") in routers["r1"].deviations(),
         "the report to name the unit",
     )
+
+
+def test_a_service_goes_with_its_group(serving: Lan, machines: dict[str, Host]) -> None:
+    other = values.group("other", "192.168.0.200/24/eth0", members=("r1", "r2"))
+    for router in serving.routers.values():
+        router.configure(values.order(dataclasses.replace(config(router.name, generation=2), groups=(other,))))
+    wait(lambda: running(machines) == set(), "it to be stopped")
+    serving.held_by(address=VIP)
+    serving.held_by("r1", address="192.168.0.200")
+    for router in serving.routers.values():
+        router.configure()
+    serving.held_by(address="192.168.0.200")
 
 
 def test_a_service_that_left_the_configuration_is_stopped(serving: Lan, machines: dict[str, Host]) -> None:

@@ -37,7 +37,7 @@ class Lan:
 
     def has(self, place: str, *vips: Vip) -> None:
         for vip in vips:
-            ip("addr", "add", f"{vip.address}/{vip.prefix}", "dev", "eth0", *_nodad(vip), netns=place)
+            ip("addr", "add", f"{vip.address}/{vip.prefix}", "dev", "eth0", *_nodad(vip), netns=place or None)
 
     def loses(self, place: str, *vips: Vip) -> None:
         for vip in vips:
@@ -215,6 +215,20 @@ async def test_a_question_teaches_nobody_anything(desk: Desk, lan: Lan) -> None:
     desk.follows(VIP)
     await desk.rounds(2)
     assert "192.0.2.1" not in ip("neigh", "show", netns=lan.owner)
+
+
+async def test_this_nodes_other_interface_is_no_rival(desk: Desk, lan: Lan) -> None:
+    """Linux answers on each interface of a LAN for every address that it has (arp_ignore 0)."""
+    ip("link", "add", "eth1", "type", "veth", "peer", "name", "p9")
+    for name in ("eth1", "p9"):
+        ip("link", "set", name, "up")
+    ip("link", "set", "p9", "master", "br0")
+    lan.has("", VIP)
+    desk.follows(VIP, owner="r1", mine=True)
+    await desk.rounds(3)
+    assert desk.watch.answers == {}
+    lan.has(lan.rival, VIP)
+    await desk.says({VIP.address: "TwoMACs"})
 
 
 # -- before a first claim

@@ -27,16 +27,16 @@ from pathlib import Path
 
 import coverage
 
-from spec import vectors
+from spec import frames as made
 from vyos_agent.core import wire
 from vyos_agent.core.model import EPOCH_MAX, Drop, Keyring
 
 WATCHED = 200_000
 """Inputs run under branch coverage, before the rest runs free."""
 DECODER = ("unseal", "_decode", "_unpack_group", "_repeats")
-KEY = vectors.OLD
-RING = Keyring(1, {1: KEY, 7: vectors.NEW})
-CLUSTER = vectors.CLUSTER_ID
+KEY = made.OLD
+RING = Keyring(1, {1: KEY, 7: made.NEW})
+CLUSTER = made.CLUSTER_ID
 TAG, HEADER, PEER, GROUP = wire.TAG_BYTES, 64, 20, 34
 EDGES = (b"\x00", b"\x01", b"\x02", b"\x7f", b"\x80", b"\xfe", b"\xff", bytes(4), b"\xff" * 4, bytes(8), b"\xff" * 8)
 
@@ -46,8 +46,8 @@ class Fuzzer:
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
-        beats = [vectors.a_beat(), vectors.largest(8, 32), vectors.largest(3, 2), vectors.exact()]
-        beats += [vectors.a_beat(peers=(), groups=()), *wire.split(vectors.largest(64, 32))]
+        beats = [made.a_beat(), made.largest(8, 32), made.largest(3, 2), made.exact()]
+        beats += [made.a_beat(peers=(), groups=()), *wire.split(made.largest(64, 32))]
         self._seeds = [wire.seal(beat, CLUSTER, RING) for beat in beats]
         self._small = [s for s in self._seeds if len(s) < 400]
 
@@ -72,7 +72,7 @@ class Fuzzer:
             case 6:
                 return data[:12] + CLUSTER + rng.randbytes(rng.randrange(60, 300))
             case _:
-                key = rng.choice((vectors.NEW, bytes(32), b"", KEY[:31], KEY + b"\x01"))
+                key = rng.choice((made.NEW, bytes(32), b"", KEY[:31], KEY + b"\x01"))
                 body = data[:-TAG]
                 return body + hmac.digest(key, body, hashlib.sha256)
 
@@ -154,7 +154,7 @@ def _sane(beat: wire.Beat, data: bytes) -> None:
     assert beat.part < beat.parts, data.hex()
     assert 0 < 2 * beat.keepalive_ms < beat.dead_ms <= 60_000, data.hex()
     assert all(g.epoch <= EPOCH_MAX and g.claim_epoch <= EPOCH_MAX for g in beat.groups), data.hex()
-    assert len({p.member for p in beat.peers}) == len(beat.peers), data.hex()
+    assert len({(p.member, p.incarnation) for p in beat.peers}) == len(beat.peers), data.hex()
     assert len({g.group for g in beat.groups}) == len(beat.groups), data.hex()
     again = bytearray(wire.seal(beat, CLUSTER, Keyring(data[5], RING.keys))[:-TAG])
     for i in range(len(beat.peers)):

@@ -73,6 +73,22 @@ BELIEF = (
         _B + "test_f3_a_copy_on_another_link_paints_that_link_green",
     ),
     Mutant(
+        "any-date-will-do",
+        "a frame of a believed member that was held back for longer than D is no sign of life",
+        "peers.py",
+        "if not recent:",
+        "if False:",
+        "spec/test_cluster.py::test_frames_that_were_held_back_delay_by_one_dead_interval",
+    ),
+    Mutant(
+        "hearsay-of-the-unbelieved",
+        "only a member that believes another is a witness of its life",
+        "peers.py",
+        "if alive and about is not None and",
+        "if about is not None and",
+        "spec/test_relay.py::test_only_a_member_that_believes_is_a_witness",
+    ),
+    Mutant(
         "clone-goes-on",
         "acknowledged at a sequence never sent: a new incarnation",
         "node.py",

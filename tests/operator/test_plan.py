@@ -194,6 +194,7 @@ def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
         "Accepted": ("False", "NotBuilt"),
         "Programmed": ("False", "NotAccepted"),
         "Available": ("True", "Available"),
+        "Verified": ("True", "Verified"),
         "Degraded": ("False", "Healthy"),
     }
     assert message(done, "Programmed") == "generation 4 is not accepted (NotBuilt); the members keep generation 3"
@@ -396,6 +397,7 @@ def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
         "Accepted": "2026-11-24T12:00:00Z",
         "Programmed": "2026-11-24T13:00:00Z",
         "Available": "2026-11-24T13:00:00Z",
+        "Verified": "2026-11-24T13:00:00Z",
         "Degraded": "2026-11-24T13:00:00Z",
     }
 

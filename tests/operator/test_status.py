@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from vyos_agent.edge.probing import Answer
+from vyos_api.reasons import VerifiedReason
 from vyos_operator import plan
 
 from .worlds import carried_out, cluster, conditions, group, message, owned, reported, said, world
@@ -210,6 +212,15 @@ def standby(node: str, owner: str | None = "node1", **more: Any) -> Json:
             ("every group", "node1: Clock wall is Late"),
             id="a kind that is not known here",
         ),
+        pytest.param(
+            [said("node1", deviations=(("Multicast", "node2", "Lost"),), cluster=("Owner", "node1")), *STANDBYS],
+            [owned("node1")],
+            ("True", "Available"),
+            ("True", "MulticastLost"),
+            "3/3",
+            ("every group", "node1: Multicast node2 is Lost"),
+            id="only unicast arrives",
+        ),
     ],
 )
 def test_health(
@@ -228,6 +239,65 @@ def test_health(
     assert message(done, "Degraded").startswith(texts[1])
     assert done.status is not None
     assert done.status["members"] == members
+
+
+ADDRESS = "192.168.0.123"
+
+
+@pytest.mark.parametrize(
+    ("entries", "groups", "expected", "text"),
+    [
+        pytest.param(
+            [said("node1", cluster=("Owner", "node1")), *STANDBYS],
+            [owned("node1")],
+            ("True", "Verified"),
+            "no member finds",
+            id="nobody finds anything",
+        ),
+        pytest.param(
+            [
+                said("node1", cluster=("Owner", "node1")),
+                said("node2", deviations=(("Answer", ADDRESS, "NoAnswer"),), cluster=("Standby", "node1")),
+                standby("node3"),
+            ],
+            [owned("node1")],
+            ("False", "NoAnswer"),
+            f"node2 finds NoAnswer for {ADDRESS}",
+            id="no answer",
+        ),
+        pytest.param(
+            [
+                said("node1", deviations=(("Answer", ADDRESS, "TwoMACs"),), cluster=("Owner", "node1")),
+                said("node2", deviations=(("Answer", ADDRESS, "WrongMAC"),), cluster=("Standby", "node1")),
+                standby("node3"),
+            ],
+            [owned("node1")],
+            ("False", "TwoMACs"),
+            f"node1 finds TwoMACs for {ADDRESS}; node2 finds WrongMAC for {ADDRESS}",
+            id="a rival",
+        ),
+        pytest.param([*STANDBYS], [], ("Unknown", "NotChecked"), "group cluster has no owner", id="no owner"),
+        pytest.param(
+            [said("node1", dead={"node2": 9, "node3": 9}, cluster=("Owner", "node1"))],
+            [owned("node1")],
+            ("Unknown", "NotChecked"),
+            "group cluster has no other living member to ask",
+            id="nobody to ask",
+        ),
+    ],
+)
+def test_verified(entries: list[Json], groups: list[Json], expected: tuple[str, str], text: str) -> None:
+    found = reported(THREE, *entries, groups=tuple(groups))
+    found.cluster["status"].pop("conditions", None)
+    done = plan.plan_for(found)
+    (condition,) = (c for c in (done.status or {})["conditions"] if c["type"] == "Verified")
+    assert (condition["status"], condition["reason"]) == expected
+    assert message(done, "Verified").startswith(text)
+    assert "Answer" not in message(done, "Degraded"), "what strangers say degrades nothing"
+
+
+def test_the_agents_words_for_answers_are_known() -> None:
+    assert {str(a) for a in Answer} <= {str(r) for r in VerifiedReason}
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,10 @@ class Puppet:
         found = next(g for g in self.lab.node.config.groups if g.name == name)
         rank = found.members.index(self.name) if self.name in found.members else 0
         plain = dict(
-            epoch=0, rank=rank, candidate=state in (State.STANDBY, State.LISTENING), ready=state is State.STANDBY
+            epoch=0,
+            rank=rank,
+            candidate=state in (State.STANDBY, State.LISTENING),
+            ready=state in (State.STANDBY, State.OWNER),
         )
         plain |= dict(services_stopped=True, monitors=len(found.monitors))
         self.groups[found.id] = wire.GroupEntry(group=found.id, state=state, **{**plain, **fields})
@@ -110,12 +113,20 @@ class Puppet:
         )
         return dataclasses.replace(made, **fields)
 
+    def sealed(self, **fields: Any) -> bytes:
+        """Its next frame as a datagram, for the test to deliver."""
+        mine = self.lab.node.config
+        return wire.seal(self.beat(**fields), mine.cluster_id, self.ring or mine.keyring)
+
     def say(self, **fields: Any) -> bytes:
         """Say it now; the datagram, for a recorder."""
-        mine = self.lab.node.config
-        data = wire.seal(self.beat(**fields), mine.cluster_id, self.ring or mine.keyring)
+        data = self.sealed(**fields)
         self.lab.hear(data)
         return data
+
+    def entry(self, age_ms: int = 1, *, state: wire.PeerState = wire.PeerState.ALIVE) -> wire.PeerEntry:
+        """What another member would list of it now."""
+        return wire.PeerEntry(self.id, self.incarnation, self.sequence, age_ms, state)
 
     def beats(self, every_ms: int | None = None) -> Puppet:
         """Say it now, and again each keepalive, until `rests`."""

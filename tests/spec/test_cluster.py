@@ -13,7 +13,7 @@ from sim.episode import CATALOGUE
 from sim.scenario import Scenario
 from sim.world import World
 from spec import document, generate
-from spec.test_document import lost_frames
+from spec.promise import lost_frames
 from vyos_agent.core import lease
 from vyos_agent.core.events import Forced, Stopping
 from vyos_agent.core.model import Force, Reason
@@ -129,6 +129,35 @@ def test_the_simulator_sees_what_lies_beyond_the_promise() -> None:
         world.run(6_000)
         overlaps.append(world.overlap_ms(0))
     assert 0 < max(overlaps) <= 1_000 + lease.KERNEL_LATE_MS
+
+
+@pytest.mark.parametrize("members", ["ab", "abc"])
+@pytest.mark.parametrize("gap_ms", [K, D - 20])
+def test_frames_that_were_held_back_delay_by_one_dead_interval(members: str, gap_ms: int) -> None:
+    """[BELIEF-12] A frame of a believed member must be dated by its acknowledgement, as the time when the acknowledged
+    sequence was sent plus the age that it states, and must be dropped as Unproved when that is longer ago than the
+    larger of the two dead intervals.
+    """
+    world = cluster(members, check=False)
+    others = members[1:]
+    world.run(D)
+    begun = world.now
+    world.cut = {("a", other) for other in others}
+    world.run(D - K - 100)  # b believes it yet
+    died = world.now
+    world.hosts["a"].kill()
+    world.heal()
+    held_back = [r for r in world.network.tape if r.source == "a" and r.at_ms > begun]
+    assert len(held_back) >= 4, "each of them could buy one"
+    for recorded in held_back:
+        for other in others:
+            world.deliver(other, recorded.interface, recorded.data)
+        world.run(gap_ms)
+    world.run(3 * D)
+    assert world.owners() == {"b"}, transcript(world)
+    claimed = next(at for at, who, _ in moves(world) if who == "b")
+    # the last true frame came at `begun`; those held back were made until `died`, and buy one interval at most
+    assert begun + D - K <= claimed <= died + 2 * D + K, transcript(world)
 
 
 @pytest.mark.parametrize("how", VOLUNTARY)

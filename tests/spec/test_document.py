@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import pytest
 
 from spec import document, generate
+from spec.promise import lost_frames
 from vyos_agent.core import handover, lease, wire
 from vyos_agent.core.model import Cause, Drop, Ending, Reason, State
 
@@ -70,14 +70,6 @@ def test_numbers_in_the_text_are_those_of_the_code() -> None:
     assert (lease.KERNEL_LATE_MS, lease.TOP_UP_MS) == (1_100, 400)
     assert handover.patience_ms(100, 200) == 800
     assert handover.patience_ms(100, 50) == 500
-
-
-def lost_frames(dead_ms: int, keepalive_ms: int) -> int:
-    """n of [LEASE-7]."""
-    life_ms = lease.lifetime_ms(dead_ms=dead_ms, keepalive_ms=keepalive_ms)
-    step_ms = life_ms - lease.TOP_UP_MS
-    top_up_ms = 0 if life_ms >= keepalive_ms + lease.TOP_UP_MS else (math.ceil(keepalive_ms / step_ms) - 1) * step_ms
-    return math.floor((dead_ms - top_up_ms - life_ms - lease.KERNEL_LATE_MS) / keepalive_ms)
 
 
 def promises() -> list[tuple[int, int, int, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spec import document, vectors
+from spec import document, frames, vectors
 from vyos_agent.core import wire
 from vyos_agent.core.model import Cause, Drop, GroupId, Keyring, MemberId, State
 from vyos_agent.core.peers import Peers
@@ -190,7 +190,7 @@ def test_the_largest_ordinary_frame() -> None:
     """[WIRE-10] A frame of 8 members and 32 groups must fit one datagram, and one of 64 members and 32 groups must be
     split.
     """
-    assert len(wire.split(vectors.largest(8, 32))) == 1
+    assert len(wire.split(frames.largest(8, 32))) == 1
     (vector,) = [v for v in load("accepted") if v["name"] == "8 members and 32 groups in one frame"]
     assert len(vector["frame"]) // 2 == 64 + 7 * 20 + 32 * 34 + 32 <= wire.FRAME_MAX
     assert len([v for v in load("parts") if v["name"].startswith("64 members and 32 groups")]) == 2

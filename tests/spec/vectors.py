@@ -8,24 +8,33 @@ Every value is chosen, none is random, so that a second run changes no file.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from spec import dialogues
 from spec.document import ROOT
+from spec.frames import (
+    CLUSTER_ID,
+    NEW,
+    OLD,
+    RING,
+    TAG,
+    U32,
+    U64,
+    a_beat,
+    a_group,
+    a_peer,
+    exact,
+    largest,
+    patched,
+    sealed,
+)
 from vyos_agent.core import wire
 from vyos_agent.core.model import EPOCH_MAX, Cause, Drop, GroupId, Keyring, MemberId, State, wire_id
 
 FOLDER = ROOT / "docs/vectors"
-CLUSTER_ID = bytes.fromhex("8d2f6c1e4b7a4f0e9c3d5a6b7c8d9e0f")
-OLD, NEW = bytes(range(32)), bytes(range(0xFF, 0xDF, -1))
-RING = Keyring(1, {1: OLD})
-TAG = wire.TAG_BYTES
-U32, U64 = 2**32 - 1, 2**64 - 1
-
 Json = dict[str, Any]
 
 
@@ -89,58 +98,6 @@ def fields(beat: wire.Beat, key_id: int) -> Json:
         "peers": [peer(p) for p in beat.peers],
         "groups": [group(g) for g in beat.groups],
     }
-
-
-# -- frames to begin with
-
-
-def a_peer(name: str, **changed: Any) -> wire.PeerEntry:
-    base = wire.PeerEntry(MemberId(wire_id(name)), 0x1122334455667788, 4711, 250, wire.PeerState.ALIVE)
-    return dataclasses.replace(base, **changed)
-
-
-def a_group(name: str, **changed: Any) -> wire.GroupEntry:
-    base = wire.GroupEntry(
-        GroupId(wire_id(name)), 7, State.STANDBY, 1, candidate=True, ready=True, services_stopped=True
-    )
-    return dataclasses.replace(base, **changed)
-
-
-def a_beat(**changed: Any) -> wire.Beat:
-    base = wire.Beat(
-        sender=MemberId(wire_id("node1")),
-        incarnation=0x0123456789ABCDEF,
-        sequence=42,
-        dead_ms=20_000,
-        keepalive_ms=5_000,
-        generation=3,
-        leaving=False,
-        answer_please=False,
-        link=0,
-        peers=(a_peer("node2"),),
-        groups=(a_group("cluster", state=State.OWNER, rank=0, ready=False, services_stopped=False),),
-    )
-    return dataclasses.replace(base, **changed)
-
-
-def largest(members: int, groups: int) -> wire.Beat:
-    """What a member of a cluster of this size says."""
-    names = sorted((f"node{i}" for i in range(2, members + 1)), key=wire_id)
-    return a_beat(
-        peers=tuple(a_peer(n, sequence=i, age_ms=i) for i, n in enumerate(names)),
-        groups=tuple(a_group(f"group{i}", epoch=i, rank=i % members) for i in range(groups)),
-    )
-
-
-def sealed(body: bytes, key: bytes = OLD) -> bytes:
-    """Any bytes under a good tag."""
-    return body + hmac.digest(key, body, hashlib.sha256)
-
-
-def patched(offset: int, new: bytes, beat: wire.Beat | None = None) -> bytes:
-    """A frame in which these bytes are others, under a good tag."""
-    body = wire.seal(beat or a_beat(), CLUSTER_ID, RING)[:-TAG]
-    return sealed(body[:offset] + new + body[offset + len(new) :])
 
 
 # -- the files
@@ -216,13 +173,6 @@ def accepted() -> list[Json]:
         _accepted("exactly 1,452 bytes", exact()),
         _dropped_spare(),
     ]
-
-
-def exact() -> wire.Beat:
-    """A part without a byte to spare, of a cluster that could be: 27 peers and 24 groups."""
-    whole = largest(28, 24)
-    assert len(wire.seal(whole, CLUSTER_ID, RING)) == wire.FRAME_MAX
-    return whole
 
 
 def _dropped_spare() -> Json:
@@ -315,84 +265,6 @@ def rotation() -> list[Json]:
     ]
 
 
-# -- what a receiver makes of authentic frames
-
-
-class Talk:
-    """One receiver, node1 of a cluster of two: what it sends and hears, step by step, with a verdict on each frame."""
-
-    MINE = 0xAAAA_AAAA_AAAA_AAAA
-    MEMBERS = ("node1", "node2")
-    DEAD_MS = 20_000
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.steps: list[Json] = []
-
-    def sends(self, at_ms: int, sequence: int) -> Talk:
-        self.steps.append({"at_ms": at_ms, "sends": sequence})
-        return self
-
-    def dies(self, at_ms: int) -> Talk:
-        """The receiver judges: whoever was not heard for its dead interval is dead."""
-        self.steps.append({"at_ms": at_ms, "judges": True})
-        return self
-
-    def hears(self, at_ms: int, verdict: str, acks: int | None = None, link: int = 0, **changed: Any) -> Talk:
-        """A frame of node2 unless told otherwise, that acknowledges this sequence of the receiver."""
-        mine = a_peer("node1", incarnation=self.MINE, sequence=acks or 0)
-        base = {"sender": MemberId(wire_id("node2")), "incarnation": 0xB1, "peers": (mine,) if acks else ()}
-        data = wire.seal(a_beat(**{**base, "link": link, **changed}), CLUSTER_ID, RING)
-        self.steps.append({"at_ms": at_ms, "link": link, "frame": data.hex(), "verdict": verdict})
-        return self
-
-    def json(self) -> Json:
-        receiver = {"member": wire_id("node1"), "incarnation": self.MINE, "dead_ms": self.DEAD_MS}
-        members = [wire_id(m) for m in self.MEMBERS]
-        keys = {"cluster_id": CLUSTER_ID.hex(), "keys": {"1": OLD.hex()}}
-        return {"name": self.name, "receiver": receiver | {"members": members}, **keys, "steps": self.steps}
-
-
-def belief() -> list[Json]:
-    """What section 6 of docs/protocol.md refuses, and what it takes."""
-    strangers = Talk("a seventeenth sender outside the configuration, with sixteen that are believed").sends(100, 1)
-    for i in range(17):
-        verdict = "accepted" if i < 16 else Drop.TABLE_FULL
-        strangers.hears(105 + i, verdict, acks=1, sender=MemberId(0x10000 + i))
-    first = Talk("first contact, a recording, and the same frame again")
-    first.hears(90, Drop.UNPROVED, sequence=1).sends(100, 1).hears(105, "accepted", acks=1, sequence=2)
-    first.hears(110, Drop.OLD, acks=1, sequence=2).hears(120, Drop.OLD, acks=1, sequence=1)
-    first.hears(130, "accepted", sequence=3)
-    links = Talk("a copy over another link counts for that link, and one that is replayed there does not count at all")
-    links.sends(100, 1).hears(105, "accepted", acks=1, sequence=2).hears(106, "accepted", acks=1, sequence=2, link=1)
-    links.hears(107, Drop.OLD, acks=1, sequence=2, link=1)
-    dead = Talk("a member that died is believed again only by what it heard since")
-    dead.sends(100, 1).hears(105, "accepted", acks=1, sequence=2).sends(20_000, 2).dies(20_105)
-    dead.hears(20_106, Drop.OLD, acks=1, sequence=2).hears(20_110, Drop.UNPROVED, acks=2, sequence=3)
-    dead.sends(20_120, 3).hears(20_125, "accepted", acks=3, sequence=4)
-    late = Talk("an acknowledgement older than the dead interval proves nothing")
-    late.sends(100, 1).hears(20_100, "accepted", acks=1, sequence=1)
-    later = Talk("the same, a millisecond later")
-    later.sends(100, 1).hears(20_101, Drop.UNPROVED, acks=1, sequence=1)
-    held = Talk("a frame that was held back is dated by what it acknowledges: 250 ms after the first one of this node")
-    held.sends(100, 1).hears(105, "accepted", acks=1, sequence=2).hears(20_350, "accepted", acks=1, sequence=3)
-    held.hears(20_351, Drop.UNPROVED, acks=1, sequence=4).sends(20_360, 2)
-    held.hears(20_365, "accepted", acks=2, sequence=5)
-    life = Talk("a new life proves itself, and the old one is not believed again")
-    life.sends(100, 1).hears(105, "accepted", acks=1, sequence=2)
-    life.hears(200, Drop.UNPROVED, acks=1, sequence=1, incarnation=0xB2).sends(205, 2)
-    life.hears(210, "accepted", acks=2, sequence=2, incarnation=0xB2)
-    life.hears(220, Drop.UNPROVED, acks=2, sequence=9)
-    me = MemberId(wire_id("node1"))
-    own = Talk("its own frame, its own name, and frames that it never sent")
-    own.sends(100, 1).hears(101, Drop.OWN, sender=me, incarnation=Talk.MINE, sequence=1)
-    own.hears(102, Drop.OWN_NAME, sender=me, incarnation=0xC1, sequence=1)
-    own.hears(103, Drop.NEVER_SENT, sender=me, incarnation=Talk.MINE, sequence=2)
-    own.hears(104, Drop.NEVER_SENT, acks=2, sequence=5)
-    talks = (first, links, dead, late, later, held, life, own, strangers)
-    return [talk.json() for talk in talks]
-
-
 def _flip(data: bytes, offset: int) -> bytes:
     return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
 
@@ -412,7 +284,7 @@ FILES: Mapping[str, tuple[str, Callable[[], list[Json]]]] = {
     "belief": (
         "Authentic frames and what a receiver makes of each, step by step. `sends`: the receiver sends that sequence; "
         "`judges`: it looks who is dead; `link`: over which of its links a frame came.",
-        belief,
+        dialogues.belief,
     ),
     "rotation": ("Frames while a key is changed; `keys` are those that the receiver holds.", rotation),
 }

@@ -76,16 +76,18 @@ class AvailableReason(enum.StrEnum):
 
 
 class VerifiedReason(enum.StrEnum):
-    """Whether the addresses were seen to answer."""
+    """Whether the addresses were seen to answer; what an agent finds travels in its deviations by these names."""
 
     VERIFIED = "Verified"
-    """Every address answers from its owner."""
+    """No living member finds that an address answers otherwise than from its owner."""
     NOT_CHECKED = "NotChecked"
-    """Nobody has asked the LAN (yet)."""
+    """Nobody is there to ask the LAN: a group without an owner, or without another living member."""
     NO_ANSWER = "NoAnswer"
     """An address does not answer."""
-    RIVAL = "Rival"
+    WRONG_MAC = "WrongMAC"
     """An address answers from somebody who is not its owner."""
+    TWO_MACS = "TwoMACs"
+    """Two answer for an address."""
 
 
 class DegradedReason(enum.StrEnum):
@@ -101,6 +103,10 @@ class DegradedReason(enum.StrEnum):
     """A monitor does not answer a member."""
     SERVICE_FAILED = "ServiceFailed"
     """A service did not start."""
+    MULTICAST_LOST = "MulticastLost"
+    """Members hear each other by unicast only: the network loses multicast."""
+    FENCE_FAILED = "FenceFailed"
+    """A member cannot set up the nftables fence."""
     SPLIT_BRAIN = "SplitBrain"
     """A group has two owners that do not hear each other."""
     SEVERAL = "Several"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import re
@@ -70,14 +69,14 @@ async def _run(options: argparse.Namespace, item: Item | None) -> int:
             reload = _Reload(options, daemon)
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
             await daemon.configure(Orders((item,), ()))
-        gc.collect()
-        gc.freeze()  # what is there now stays: the collector need not look at it again and again
+        daemon.manners.begin()
         await asyncio.wait([stop, daemon.broken], return_when=asyncio.FIRST_COMPLETED)
         if daemon.broken.done():
             logger.critical("cannot go on; the kernel's lifetimes end what this node holds", exc_info=_error(daemon))
             return 1
         return 0
     finally:
+        daemon.manners.end()
         if control is not None:
             await control.stop()
         await daemon.stop()

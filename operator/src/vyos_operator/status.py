@@ -12,7 +12,14 @@ from typing import Any
 
 from vyos_api import limits
 from vyos_api.nodeconfig import NodeConfig
-from vyos_api.reasons import AcceptedReason, AvailableReason, ConditionType, DegradedReason, ProgrammedReason
+from vyos_api.reasons import (
+    AcceptedReason,
+    AvailableReason,
+    ConditionType,
+    DegradedReason,
+    ProgrammedReason,
+    VerifiedReason,
+)
 from vyos_api.v1alpha1 import Condition, Status
 from vyos_operator.checks import Verdict, listed
 from vyos_operator.health import Health
@@ -22,8 +29,12 @@ DEVIATIONS = {
     "Monitor": DegradedReason.MONITOR_UNREACHABLE,
     "Service": DegradedReason.SERVICE_FAILED,
     "Address": DegradedReason.SERVICE_FAILED,
+    "Multicast": DegradedReason.MULTICAST_LOST,
+    "Fence": DegradedReason.FENCE_FAILED,
 }
 """What a deviation of a kind is called; a kind that is not here is called by its kind and state."""
+ANSWER_KIND = "Answer"
+"""The kind of a deviation by which an agent tells what the LAN says of an address; its state is a VerifiedReason."""
 REFUSAL_KIND = "Configuration"
 """The kind of a deviation by which an agent refuses a configuration; its name is the agent's message."""
 
@@ -56,6 +67,7 @@ def fields(
         accepted(generation, verdict),
         programmed(generation, verdict, running, health, status),
         available(running, health, lost),
+        verified(running, health),
         degraded(health),
     ]
     before = {c.type: c for c in status.conditions}
@@ -145,6 +157,27 @@ def available(running: NodeConfig | None, health: Health | None, lost: frozenset
     return Said(kind, "True", reasons.AVAILABLE, "every group has one owner, and all living members see it")
 
 
+def verified(running: NodeConfig | None, health: Health | None) -> Said:
+    """Verified: do the addresses answer on the LAN, and only from their owners? Agents ask it every half a minute."""
+    kind, reasons = ConditionType.VERIFIED, VerifiedReason
+    if running is None or health is None:
+        return Said(kind, "Unknown", reasons.NOT_CHECKED, "nothing runs yet")
+    found: dict[str, list[str]] = {}
+    for member, what, name, state in health.deviations:
+        if what == ANSWER_KIND:
+            found.setdefault(state, []).append(f"{member} finds {state} for {name}")
+    if found:
+        gravest = (reasons.TWO_MACS, reasons.WRONG_MAC, reasons.NO_ANSWER)
+        reason = next((r for r in gravest if r in found), next(iter(found)))
+        return Said(kind, "False", reason, listed((part for parts in found.values() for part in parts), "; "))
+    alone = [g.name for g in running.groups if g.addresses and len(health.living.intersection(g.members)) < 2]
+    unowned = [g.name for g in running.groups if g.addresses and g.name in health.ownerless]
+    if unowned or alone:
+        why = "has no owner" if unowned else "has no other living member to ask"
+        return Said(kind, "Unknown", reasons.NOT_CHECKED, f"group {listed(unowned or alone)} {why}")
+    return Said(kind, "True", reasons.VERIFIED, "no member finds an address that answers otherwise than from its owner")
+
+
 def degraded(health: Health | None) -> Said:
     """Degraded: is anything not as it should be, though the addresses may be served?"""
     kind = ConditionType.DEGRADED
@@ -159,7 +192,7 @@ def degraded(health: Health | None) -> Said:
     )
     if down:
         found[DegradedReason.MEMBER_DOWN] = [f"{d}" for d in down]
-    for member, what, name, state in (d for d in health.deviations if d[1] != REFUSAL_KIND):
+    for member, what, name, state in (d for d in health.deviations if d[1] not in (REFUSAL_KIND, ANSWER_KIND)):
         reason = DEVIATIONS.get(what, f"{what}{state}")
         found.setdefault(reason, []).append(f"{member}: {what} {name} is {state}")
     if not found:

@@ -6,7 +6,6 @@ Wires the parts together and decides nothing. Everything here runs in the loop's
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,52 +13,38 @@ from typing import Any
 
 from vyos_agent.config import NFTABLES, UNFOUND
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Configured, Event, Frame, Held, Hinted, LinkChanged, Monitored, Served, Stopping
+from vyos_agent.core.events import (
+    Configured,
+    Event,
+    Forced,
+    Frame,
+    Held,
+    Hinted,
+    LinkChanged,
+    Monitored,
+    Served,
+    Stopping,
+)
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Reason, Vip
+from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
 from vyos_agent.core.node import Node
-from vyos_agent.edge import single
-from vyos_agent.edge.addresses import AddressKeeper
-from vyos_agent.edge.arp import Announcer
+from vyos_agent.edge import explain, single
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.fence import Fence
 from vyos_agent.edge.heartbeats import Heartbeats
-from vyos_agent.edge.hooks import Executor, Hooks
 from vyos_agent.edge.kernel import Link
-from vyos_agent.edge.links import Links
-from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.moves import Moves
 from vyos_agent.edge.orders import Item
 from vyos_agent.edge.ownership import Ownership
-from vyos_agent.edge.probing import Prober
-from vyos_agent.edge.report import LIVING, STATE_NAMES, ClusterReporter, Facts
+from vyos_agent.edge.report import STATE_NAMES, ClusterReporter, Facts, is_alone
 from vyos_agent.edge.runner import Runner
-from vyos_agent.edge.services import HostServices
-from vyos_agent.edge.state import State
-from vyos_agent.edge.unicast import Unicast
+from vyos_agent.edge.tools import Tools
 
 logger = logging.getLogger(__name__)
 
 STOP_S = (STOP_LIMIT_MS + RELEASE_LIMIT_MS) / 1000 + 1
 """How long a cluster may take to leave; the core's own limit is shorter (core.farewell)."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tools:
-    """What all clusters of the daemon share."""
-
-    keeper: AddressKeeper
-    links: Links
-    announcer: Announcer
-    state: State
-    monitors: Monitors
-    services: HostServices
-    unicast: Unicast
-    prober: Prober
-    hooks: Hooks
-    executor: Executor
-    """What runs the host's programs."""
 
 
 class Cluster:
@@ -108,7 +93,7 @@ class Cluster:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
         await self._heartbeats.apply(item)
-        epochs = _higher(self._tools.state.epochs(core.cluster_id), item.epochs)
+        epochs = self._tools.state.epochs(core.cluster_id, item.epochs)
         node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
@@ -182,6 +167,19 @@ class Cluster:
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 
+    def explain(self) -> dict[str, Any] | None:
+        """Why the owners own what they own; None when it is not running."""
+        return explain.cluster(self.item.config.cluster, self._runner.node.report()) if self._runner else None
+
+    def force(self, command: Force, group: str | None) -> bool:
+        """A person's command; whether this member has such a group."""
+        mine = [g.name for g in self.item.core.groups if self.item.core.me in g.members]
+        if not mine or group not in (None, *mine):
+            return False
+        logger.info("%s/%s: %s is asked for", self.item.config.cluster, group or "*", command.value)
+        self._turn(Forced(command, group))
+        return True
+
     def link_changed(self, name: str, link: Link | None) -> None:
         """An interface came, went, or changed."""
         if self._runner is None or name not in self.interfaces:
@@ -225,11 +223,6 @@ class Cluster:
             scope=self._carriers.scope,
         )
 
-    def _is_alone(self) -> bool:
-        """Nobody else lives who could start the services."""
-        peers = self._runner.node.report().peers if self._runner is not None else ()
-        return not any(peer.state in LIVING for peer in peers)
-
     # -- ports of the runner
 
     def drain(self, at_ms: int) -> tuple[Frame, ...]:
@@ -239,7 +232,7 @@ class Cluster:
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""
         accepted = self._heartbeats.send(datagrams)
-        if accepted or self._is_alone():
+        if accepted or (self._runner is not None and is_alone(self._runner.node.report())):
             self._services.renew()
         return accepted
 
@@ -292,7 +285,3 @@ class Cluster:
 
 def _places(core: Config) -> frozenset[Vip]:
     return frozenset(vip for group in core.groups for vip in group.vips)
-
-
-def _higher(*maps: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(m.get(name, 0) for m in maps) for m in maps for name in m}

@@ -15,22 +15,25 @@ from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vyos_agent.core.model import Ending
+from vyos_agent.core.model import Ending, Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.addresses import AddressKeeper
 from vyos_agent.edge.arp import Announcer
+from vyos_agent.edge.bulletin import Bulletin
 from vyos_agent.edge.carriers import interfaces
-from vyos_agent.edge.cluster import Cluster, Tools
+from vyos_agent.edge.cluster import Cluster
 from vyos_agent.edge.finding import Finder
 from vyos_agent.edge.hooks import Direct, Hooks
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
+from vyos_agent.edge.manners import Manners
 from vyos_agent.edge.monitors import Monitors
 from vyos_agent.edge.orders import Item, Orders, Refusal
 from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.single import Taken
 from vyos_agent.edge.state import State
+from vyos_agent.edge.tools import Tools
 from vyos_agent.edge.unicast import Unicast
 from vyos_api import __version__
 from vyos_api.nodeconfig import ConfigError
@@ -73,6 +76,7 @@ class Daemon:
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the error when the process cannot go on."""
+        self.manners = Manners()
         self._state = state
         self._keep_configs = keep_configs
         self._instance = str(uuid.uuid4())
@@ -99,10 +103,7 @@ class Daemon:
         )
         self._finder = Finder()
         self._seeking: asyncio.TimerHandle | None = None
-        self._revision = 0
-        self._shown: dict[str, Any] | None = None
-        self._moved = asyncio.Event()
-        self._looking = False
+        self._bulletin = Bulletin(self._shown)
 
     # -- life
 
@@ -169,7 +170,7 @@ class Daemon:
             self._refused = tuple(refused)
             for refusal in refused:
                 logger.error("cluster %s: not taken: %s", refusal.cluster or "?", refusal.message)
-            self._look_soon()
+            self._bulletin.look_soon()
             return self._refused
 
     async def _bring(self, cluster_id: bytes, item: Item, spared: Iterable[Item], *, fresh: bool) -> str | None:
@@ -195,7 +196,7 @@ class Daemon:
     async def _begin(self, cluster_id: bytes, item: Item) -> str | None:
         try:
             cluster = Cluster(
-                item, self._tools, on_change=self._look_soon, on_crash=self._crashed, on_end=self._ended_itself
+                item, self._tools, on_change=self._bulletin.look_soon, on_crash=self._crashed, on_end=self._ended_itself
             )
         except Taken as error:
             return str(error)
@@ -273,7 +274,7 @@ class Daemon:
             self._refused = tuple(r for r in self._refused if r.uid != pending.item.uid)
             if self._keep_configs:
                 self._state.save(cluster_id, pending.item.config, pending.item.keys)
-            self._look_soon()
+            self._bulletin.look_soon()
 
     def _crashed(self, cluster: Cluster, error: Exception) -> None:
         """Drop the cluster and begin it anew, as a new life: its peers judge it by its frames, as ever."""
@@ -300,14 +301,14 @@ class Daemon:
             self._refused = (*self._refused, orders.refusal(cluster.item, message))
             if again:
                 self._try_again(cluster_id, Pending(cluster.item, message))
-            self._look_soon()
+            self._bulletin.look_soon()
 
     # -- what the machine tells
 
     def _link(self, name: str, link: Link | None) -> None:
         for cluster in self._clusters.values():
             cluster.link_changed(name, link)
-        self._look_soon()
+        self._bulletin.look_soon()
 
     def _address_moved(self, index: int | None, port: int, removed: bool) -> None:
         if port and port == self._keeper.port:
@@ -336,44 +337,37 @@ class Daemon:
 
     async def report(self, after: int | None, timeout_s: float) -> dict[str, Any]:
         """The report, at once or when its revision is not `after` any more or the time is over."""
-        self._look()
-        if after == self._revision:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self._moved.wait()
-            except TimeoutError:
-                pass
+        await self._bulletin.wait(after, timeout_s)
         return {
-            "revision": self._revision,
+            "revision": self._bulletin.revision,
             "node": self.node,
             "agentVersion": __version__,
             "instance": self._instance,
+            "process": self.manners.as_json(),
             "clusters": self._reports(),
             "refused": [refusal.as_json() for refusal in self._refused],
         }
 
+    def _shown(self) -> object:
+        """All that belongs into the status: counters do not."""
+        clusters = [{k: v for k, v in report.items() if k != "drops"} for report in self._reports()]
+        return clusters, self._refused
+
+    def explain(self, cluster: str | None) -> list[dict[str, Any]]:
+        """Why the owners own what they own, by cluster."""
+        return [found for c in self._named(cluster) if (found := c.explain()) is not None]
+
+    def force(self, command: Force, cluster: str | None, group: str | None) -> list[str]:
+        """A person's command; the clusters that it concerns. What comes of it the report tells."""
+        return [c.item.config.cluster for c in self._named(cluster) if c.force(command, group)]
+
+    def _named(self, name: str | None) -> list[Cluster]:
+        found = [c for c in self._clusters.values() if name in (None, c.item.config.cluster)]
+        return sorted(found, key=lambda c: c.item.config.cluster)
+
     def _reports(self) -> list[dict[str, Any]]:
         found = [cluster.report() for cluster in self._clusters.values()]
         return sorted((r for r in found if r is not None), key=lambda r: str(r["cluster"]))
-
-    def _look_soon(self) -> None:
-        """Once for all that changes in this turn of the loop."""
-        if not self._looking:
-            self._looking = True
-            asyncio.get_running_loop().call_soon(self._look)
-
-    def _look(self) -> None:
-        """Raise the revision when the report says something else than counters."""
-        self._looking = False
-        shown = {
-            "clusters": [{k: v for k, v in report.items() if k != "drops"} for report in self._reports()],
-            "refused": self._refused,
-        }
-        if shown != self._shown:
-            self._shown = shown
-            self._revision += 1
-            self._moved.set()
-            self._moved = asyncio.Event()
 
 
 def _names(refused: Iterable[Refusal], cluster: Cluster) -> bool:

@@ -20,7 +20,7 @@ import ipaddress
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from vyos_agent.config import UNFOUND
 from vyos_agent.core.model import Config, Vip
@@ -130,7 +130,6 @@ class Fence:
             text = await self._executor.run([NFT, self._text(wanted)], {"PATH": hooks.PATH}, NFT_S)
             if not text:
                 self._loaded = wanted
-                self.renew([v for v in self._renewed_ms if self._lives(v)])
                 logger.info("%s: fence %s", self._name, "is up" if wanted else "is taken away")
             self._tell(f"nft: {text}" if text and wanted is not None else "")
             if text and wanted is None:
@@ -150,14 +149,10 @@ class Fence:
             self.problem = problem
             self._on_change()
 
-    def _lives(self, vip: Vip) -> bool:
-        life = self._wanted.life_ms if self._wanted is not None else 0
-        return self._clock() - self._renewed_ms[vip] < life
-
     def _send(self, vip: Vip) -> None:
         link = self._look(vip.interface)
-        if link is None:
-            return
+        if link is None or self._loaded is None or (link.index, link.name) not in self._loaded.links:
+            return  # no chain is there that would drop it; what lives is in the table when that is loaded
         if self._sock is None:
             self._sock = socket.socket(
                 socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0
@@ -176,9 +171,10 @@ class Fence:
         gone = f"add table netdev {self._table}; delete table netdev {self._table}"
         if wanted is None:
             return gone
-        living = frozenset(v for v in wanted.vips if v in self._renewed_ms and self._lives(v))
+        at_ms, life = self._clock(), wanted.life_ms
+        left_ms = {v: life - (at_ms - self._renewed_ms[v]) for v in wanted.vips if v in self._renewed_ms}
         names = sorted(name for _, name in wanted.links)
-        body = f"{_sets(wanted.vips, living, wanted.life_ms)} {_chains(names, wanted.life_ms)}"
+        body = f"{_sets(wanted.vips, {v: ms for v, ms in left_ms.items() if ms > 0}, life)} {_chains(names, life)}"
         return f"{gone}; table netdev {self._table} {{ {body} }}"
 
 
@@ -196,12 +192,12 @@ KEYS = {4: "typeof ip daddr", 6: "typeof @nh,192,128"}
 """IPv6 by raw bytes of the header, so that a neighbour solicitation's target can be compared with the same sets."""
 
 
-def _sets(vips: Iterable[Vip], living: frozenset[Vip], life: int) -> str:
+def _sets(vips: Iterable[Vip], left_ms: Mapping[Vip, int], life: int) -> str:
     found: list[str] = []
     for version, key in KEYS.items():
         mine = sorted((v for v in vips if (":" in v.address) == (version == 6)), key=lambda v: v.address)
         fenced = ", ".join(_element(v) for v in mine)
-        alive = ", ".join(f"{_element(v)} timeout {life}ms" for v in mine if v in living)
+        alive = ", ".join(f"{_element(v)} timeout {left_ms[v]}ms" for v in mine if v in left_ms)
         found.append(f"set fenced{version} {{ {key}; {f'elements = {{ {fenced} }};' if fenced else ''} }}")
         flags = f"size 65535; flags dynamic,timeout; timeout {life}ms;"
         found.append(f"set live{version} {{ {key}; {flags} {f'elements = {{ {alive} }};' if alive else ''} }}")

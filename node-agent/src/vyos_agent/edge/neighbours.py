@@ -7,6 +7,7 @@ it. What is heard is anybody's word: it is for reports, and never stops a takeov
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ipaddress
 import socket
 import struct
@@ -30,6 +31,9 @@ FILTERED_MAX = 256
 """Addresses that fit the kernel's longest program (BPF_MAXINSNS, 4096) many times; beyond that all is heard."""
 FRAME_BYTES = 256
 SO_RCVBUF_BYTES = 64 * 1024
+NET_DEV = "/proc/thread-self/net/dev"
+SIOCGIFHWADDR, MAC_AT = 0x8927, 18
+"""linux/sockios.h; in struct ifreq after the name and the family."""
 IF_INET6 = "/proc/thread-self/net/if_inet6"
 LINK_LOCAL, TENTATIVE = "20", 0x40
 """Its columns are address, interface, prefix, scope, flags and name (if6_seq_show in net/ipv6/addrconf.c)."""
@@ -154,6 +158,20 @@ def own_address(link: Link) -> ipaddress.IPv6Address | None:
             if int(index, 16) == link.index and scope == LINK_LOCAL and not int(flags, 16) & TENTATIVE:
                 return ipaddress.IPv6Address(bytes.fromhex(packed))
     return None
+
+
+def own_macs() -> frozenset[bytes]:
+    """The hardware addresses of all interfaces of this node, without RTNL.
+
+    A node with two of them on one LAN answers on both for every address that it has (arp_ignore): that is no rival.
+    """
+    found: set[bytes] = set()
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, open(NET_DEV) as table:
+        for line in table.readlines()[2:]:
+            name = line.partition(":")[0].strip().encode()
+            with contextlib.suppress(OSError):
+                found.add(fcntl.ioctl(sock, SIOCGIFHWADDR, struct.pack("40s", name))[MAC_AT : MAC_AT + 6])
+    return frozenset(found)
 
 
 class Mouth:

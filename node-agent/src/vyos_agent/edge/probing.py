@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from vyos_agent.core.model import Vip
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.kernel import Link
-from vyos_agent.edge.neighbours import Ear, IpAddress, Mouth, Word
+from vyos_agent.edge.neighbours import Ear, IpAddress, Mouth, Word, own_macs
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +205,8 @@ class Prober:
                 await asyncio.sleep(FIRST_CLAIM_MS / ASKS / 1000)
             for ear in ears:
                 for word in ear.hear():
-                    found |= {v: word.mac for v in vips if v.address == str(word.ip) and word.mac != ear.link.mac}
+                    if word.mac not in own_macs():
+                        found |= {v: word.mac for v in vips if v.address == str(word.ip)}
         finally:
             for ear in ears:
                 ear.close()
@@ -325,7 +326,7 @@ class Prober:
     def _take(self, probe: Probe, word: Word, link: Link) -> None:
         if word.ip == probe.beacon:
             probe.owners.add(word.mac)
-        if word.ip != probe.ip or word.mac == link.mac:
+        if word.ip != probe.ip or word.mac == link.mac or word.mac in own_macs():
             return
         probe.heard.add(word.mac)
         at_ms = self._clock()

@@ -108,6 +108,11 @@ class ClusterReporter:
         return self._calendar.wall_ms(key, self._clock() if at_ms is None else at_ms)
 
 
+def is_alone(report: Report) -> bool:
+    """Nobody else of the cluster lives who could serve its groups."""
+    return not any(peer.state in LIVING for peer in report.peers)
+
+
 def _deviates(peer: PeerReport, *, listening: bool) -> bool:
     """A peer not heard yet deviates only when this member has stopped waiting for it."""
     if peer.state in (WELL, STARTING):

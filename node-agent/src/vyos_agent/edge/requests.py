@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vyos_agent.core.model import Force
 from vyos_agent.edge import orders
 from vyos_agent.edge.control import ControlError, Handler
 from vyos_agent.edge.daemon import Daemon
@@ -31,7 +32,29 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
         timeout_ms = _number(request, "timeoutMs", TIMEOUT_MS, TIMEOUT_MAX_MS)
         return {"report": await daemon.report(after, (timeout_ms or 0) / 1000)}
 
-    return {"configure": configure, "report": report}
+    async def explain(request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"clusters": daemon.explain(_name(request, "cluster"))}
+
+    async def force(request: Mapping[str, Any]) -> dict[str, Any]:
+        words = [command.value for command in Force]
+        to, cluster, group = request.get("to"), _name(request, "cluster"), _name(request, "group")
+        if to not in words:
+            raise ControlError(f"to: must be {' or '.join(words)}")
+        concerned = daemon.force(Force(to), cluster, group)
+        if not concerned:
+            what = f"group {group}" if group is not None else "group"
+            where = f"cluster {cluster}" if cluster is not None else "any cluster here"
+            raise ControlError(f"this node is a member of no {what} of {where}")
+        return {"clusters": concerned}
+
+    return {"configure": configure, "report": report, "explain": explain, "force": force}
+
+
+def _name(request: Mapping[str, Any], field: str) -> str | None:
+    value = request.get(field)
+    if value is not None and not isinstance(value, str):
+        raise ControlError(f"{field}: must be a name")
+    return value
 
 
 def _number(request: Mapping[str, Any], name: str, default: int | None, most: int) -> int | None:

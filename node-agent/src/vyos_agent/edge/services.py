@@ -57,6 +57,8 @@ class Slot:
 
             self._life_ms = deadman.life_ms(dead_ms=config.dead_ms, keepalive_ms=config.keepalive_ms)
             self._keepalive_ms = config.keepalive_ms
+        for group, keeper in self._keepers.items():  # a lease of the old length may not outlive the new keepalive
+            keeper.units.adjust(self._units.get(group, ()), self._life_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Carry out a Serve."""

@@ -119,13 +119,14 @@ class Unicast:
 
     def forget(self, door: Door) -> None:
         """The cluster is gone."""
-        self._doors.remove(door)
+        if door in self._doors:
+            self._doors.remove(door)
         self.changed()
 
     def close(self) -> None:
         """No sockets any more."""
-        if self._retry is not None:
-            self._retry.cancel()
+        self._cancel_retry()
+        self._doors.clear()
         for where in list(self._sockets):
             self._drop(where)
 
@@ -136,7 +137,7 @@ class Unicast:
 
     def changed(self) -> None:
         """Have the sockets that the doors need, and no others, each with a filter for its clusters."""
-        self._retry = None
+        self._cancel_retry()
         wanted = {(_version(a), d.port) for d in self._doors for found in d.members.values() for a in found}
         for where in self._sockets.keys() - wanted:
             self._drop(where)
@@ -151,6 +152,11 @@ class Unicast:
                     logger.warning("no unicast heartbeats on IPv%d port %d: %s; trying again", *where, text)
                 if self._retry is None:
                     self._retry = self._loop.call_later(RETRY_S, self.changed)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def sort(self, now: int) -> None:
         """Read the sockets and give each frame to its cluster."""

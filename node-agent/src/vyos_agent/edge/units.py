@@ -109,6 +109,11 @@ class UnitGroup:
         self._moved.set()
         self.hint()
 
+    def adjust(self, units: tuple[str, ...], life_ms: int) -> None:
+        """The group's units, or how long they may run without a renewal, are others now."""
+        if self._wanted is not None:
+            self.serve(self._wanted, units, life_ms)
+
     def hint(self) -> None:
         """Something may have changed: look again."""
         self._hints += 1

@@ -1,0 +1,51 @@
+"""Why a group's owner owns it, as JSON for `explain` (docs/control-socket.md): members by the criteria of the ranking.
+
+Apart from the report, since the table moves with every frame that says something new, and the status must not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vyos_agent.config import UNICAST
+from vyos_agent.core.report import CandidateReport, GroupReport, PeerReport, Report
+from vyos_agent.edge.report import STATE_NAMES
+
+
+def cluster(name: str, report: Report) -> dict[str, Any]:
+    """The groups that this node is a member of, and over which links it hears whom."""
+    return {
+        "cluster": name,
+        "groups": [_group(group) for group in report.groups],
+        "peers": [_peer(peer) for peer in report.peers],
+    }
+
+
+def _peer(peer: PeerReport) -> dict[str, Any]:
+    links = ["unicast" if link == UNICAST else link for link in peer.links]
+    return {"name": peer.name, "state": peer.state, "links": links}
+
+
+def _group(group: GroupReport) -> dict[str, Any]:
+    move = group.handover
+    return {
+        "name": group.name,
+        "state": STATE_NAMES[group.state],
+        "owner": group.owner,
+        "epoch": group.epoch or None,
+        "reason": group.reason.value if group.reason is not None else None,
+        "services": group.services.value if group.services is not None else None,
+        "handover": None if move is None else {"target": move.target, "reason": move.reason.value, "given": move.given},
+        "candidates": [_candidate(row) for row in group.candidates],
+    }
+
+
+def _candidate(row: CandidateReport) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "state": STATE_NAMES[row.state] if row.state is not None else None,
+        "rank": row.rank,
+        "candidate": row.candidate,
+        "ready": row.ready,
+        "monitors": row.monitors,
+    }
