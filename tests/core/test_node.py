@@ -109,6 +109,18 @@ class TestTakeover:
         bench.run(1)
         assert bench.state() is State.OWNER
 
+    def test_a_better_one_of_which_nothing_is_known_is_left_its_time(self) -> None:
+        bench = Bench(config("b", [group(members="ab")]))
+        a = Puppet(bench, "a")
+        bench.step(Woke((a.frame(groups=False),)))
+        for _ in range(2):
+            bench.run(K_MS)
+            bench.step(Woke((a.frame(groups=False),)))
+        bench.run(K_MS + 49)
+        assert bench.state() is State.STANDBY
+        bench.run(1)
+        assert bench.state() is State.OWNER
+
     def test_a_first_claim_leaves_the_better_ones_that_still_listen_their_time(self) -> None:
         bench = Bench(config("b", [group(members="ab")]))
         all_heard(bench, "a", state=State.LISTENING, ready=False)
@@ -137,10 +149,10 @@ class TestLinks:
         bench.step(LinkChanged("eth0", False))
         assert bench.said is not None
         assert bench.said.answer_please
-        bench.run(10)
+        bench.run(5)
         others["b"].say(interface="eth1")
         assert bench.state() is State.OWNER
-        bench.run(10)
+        bench.run(5)
         assert decided(bench.effects)[-2] == (State.OWNER, State.YIELDING, "LinkLost")
 
     def test_it_keeps_the_group_when_the_other_lost_it_too(self) -> None:
@@ -462,6 +474,31 @@ class TestAnnouncements:
         others["b"].say()
         bench.run(1_000)
         assert sum(isinstance(e, Announce) for e in bench.effects[mark:]) == 5
+
+    def test_one_that_was_late_and_one_that_adopted_announce_and_refresh(self) -> None:
+        bench, others = owner("ab")
+        bench.run(2_000)
+        bench.now += 1_500
+        mark = len(bench.effects)
+        bench.step(Woke())
+        others["b"].say()
+        keep_saying(others, 70_000)
+        assert sum(isinstance(e, Announce) for e in bench.effects[mark:]) == 6
+        bench = Bench(config("a", [group(members="ab")]), left_ms={VIP: 1_000})
+        bench.run(70_000)
+        assert sum(isinstance(e, Announce) for e in bench.effects) == 6
+
+    def test_what_may_not_be_told_yet_stays_due(self) -> None:
+        bench, others = owner("ab")
+        bench.run(2_000)
+        bench.now += 1_500
+        bench.step(Woke())
+        bench.mute = True
+        effects = others["b"].say()
+        assert bench.state() is State.OWNER
+        assert not any(isinstance(e, Announce) for e in effects), "its authority has not come back"
+        bench.mute = False
+        assert any(isinstance(e, Announce) for e in bench.run(K_MS + 1))
 
 
 class TestReport:

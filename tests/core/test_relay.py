@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from core.bench import Bench, Puppet, keep_saying
+from core.bench import LIFE, Bench, Puppet, keep_saying
 from sim.build import config, group
 from vyos_agent.core import wire
 from vyos_agent.core.events import Woke
-from vyos_agent.core.model import State
+from vyos_agent.core.model import MemberId, State, wire_id
 
 D_MS, K_MS = 3_000, 500
 
@@ -238,3 +238,66 @@ def test_who_is_listed_no_more_is_told_of_no_more() -> None:
     b.peers = []
     b.say(claim_owner=a.id, claim_epoch=3)
     assert bench.group().epoch == 3
+
+
+class TestDating:
+    """A frame names a sequence of this node and its age there: so it tells when it was made."""
+
+    @staticmethod
+    def cut() -> tuple[Bench, Puppet]:
+        """Members a, and b, of which a frame was recorded a dead interval and more ago, which never came here."""
+        bench = Bench(config("a", [group(members="ab")], interfaces=("eth0", "eth1")))
+        b = Puppet(bench, "b")
+        b.say()
+        return bench, b
+
+    def test_what_was_held_back_is_no_sign_of_life(self) -> None:
+        bench, b = self.cut()
+        b.acks = bench.said.sequence if bench.said else 0
+        held_back = [b.frame() for _ in range(3)]
+        for frame in held_back:
+            bench.run(D_MS - 1)
+            bench.step(Woke((dataclasses.replace(frame, at_ms=bench.now),)))
+        assert bench.node.report().peers[0].state == "Dead"
+        assert bench.node.report().drops["Unproved"] == 2
+
+    def test_a_copy_that_was_held_back_counts_for_no_link(self) -> None:
+        bench, b = self.cut()
+        b.acks = bench.said.sequence if bench.said else 0
+        copy = b.frame("eth1")
+        b.acks = None
+        for _ in range(7):
+            bench.run(K_MS)
+            b.say()
+        bench.step(Woke((dataclasses.replace(copy, at_ms=bench.now),)))
+        assert bench.node.report().peers[0].links == ("eth0",)
+        assert bench.node.report().drops["Old"] == 1
+
+    def test_one_that_has_not_heard_this_node_for_long_cannot_be_dated(self) -> None:
+        bench, b = self.cut()
+        b.acks = 0
+        b.peers = [wire.PeerEntry(MemberId(wire_id("a")), LIFE, 1, wire.AGE_MS_MAX, wire.PeerState.ALIVE)]
+        bench.run(2 * K_MS)
+        b.say()
+        bench.run(2 * D_MS // 3)
+        assert bench.node.report().peers[0].state == "Alive"
+
+    def test_what_was_acknowledged_too_long_ago_dates_nothing(self) -> None:
+        bench, b = self.cut()
+        old = bench.said.sequence if bench.said else 0
+        for _ in range(300_000 // K_MS):
+            bench.run(K_MS)
+            b.say()
+        b.acks = old
+        b.say()
+        assert bench.node.report().drops["Unproved"] == 1
+
+    def test_a_part_that_does_not_name_this_node_is_no_sign_of_life(self) -> None:
+        bench, b = self.cut()
+        b.header |= {"part": 0, "parts": 2}
+        b.acks = 0
+        for _ in range(5):
+            bench.run(K_MS)
+            b.say(state=State.LISTENING)
+        bench.run(K_MS)
+        assert bench.node.report().peers[0].state == "Dead"

@@ -10,6 +10,7 @@ from vyos_agent.core import wire
 from vyos_agent.core.effects import Hold, Serve, Stopped
 from vyos_agent.core.events import Hinted, Stopping
 from vyos_agent.core.model import Drop, Ending, MemberId, Reason, State, Vip, wire_id
+from vyos_agent.core.node import SEQUENCE_MAX
 
 UNITS = ("ssh.service",)
 OTHER = Vip("192.168.0.124", 24, "eth0")
@@ -152,6 +153,16 @@ class TestRolledBack:
         clone = Puppet(bench, "a", incarnation=LIFE)
         clone.sequence = 1_000
         assert clone.say() == [Stopped(Ending.ROLLED_BACK)]
+
+    def test_sequences_that_are_used_up(self) -> None:
+        """Their low half is what a list of peers has: a second turn of it would let old recordings prove themselves."""
+        bench = Bench(config("a", [group(members="ab")]))
+        bench.node._peers.sent.newest = SEQUENCE_MAX - 1
+        bench.run(500)
+        assert not bench.over
+        bench.run(500)
+        bench.run(500)
+        assert next(e for e in bench.effects if isinstance(e, Stopped)) == Stopped(Ending.ROLLED_BACK)
 
 
 class TestEpochs:

@@ -13,6 +13,7 @@ from sim import bounds
 from sim.kernel import LATE_MS
 from sim.network import NEVER_MS
 from sim.peace import NEVER
+from sim.services import RETRY_MS
 from vyos_agent.core.model import State, Vip
 
 if typing.TYPE_CHECKING:
@@ -53,7 +54,13 @@ class Excuses:
             self._was_down(x, back_ms),
             self._was_down(y, back_ms),
         ]
-        return max(found)
+        until, why = max(found)
+        for host in (self._world.hosts[x], self._world.hosts[y]):
+            if until >= since and not host.systemd.stuck.isdisjoint(self._world.groups[name].units):
+                return NEVER, f"those of {host.name} do not stop"
+            if until >= since and host.systemd.unstuck_ms >= since:
+                until = max(until, host.systemd.unstuck_ms + RETRY_MS + stop_ms)
+        return until, why
 
     # -- one by one
 
@@ -78,7 +85,9 @@ class Excuses:
             return NEVER, "cut"
         pairs = network.pairs[x, y], network.pairs[y, x]
         cut_ms = max(p.was_cut_ms for p in pairs)
-        silent = any(p.lost_ms >= since - limits.dead_ms for p in pairs) and not self._world.peace.calm
+        # Frames lost at random in a row are a cut, too; not for one that was killed: there the promise counts them.
+        run = self._world.hosts[x].runs and self._world.hosts[y].runs
+        silent = run and any(p.lost_ms >= since - limits.dead_ms for p in pairs)
         if cut_ms < since - 3 * limits.dead_ms - limits.settled_ms and not silent:
             return NEVER_MS, "never cut"
         return max(cut_ms, *(p.lost_ms for p in pairs)) + after_ms, "contact"

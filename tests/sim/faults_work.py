@@ -84,6 +84,7 @@ def _break_unit(driver: Driver, name: str, unit: str, for_ms: str, what: str) ->
 
     def over() -> None:
         broken.discard(unit)
+        systemd.unstuck_ms = driver.world.now
         driver.harm(groups)
 
     driver.mend_later(int(for_ms), over)

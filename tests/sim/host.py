@@ -17,17 +17,13 @@ from sim.clock import Clock
 from sim.keeper import Keeper
 from sim.kernel import Kernel
 from sim.services import Services, Systemd
+from sim.sockets import Sockets
 from vyos_agent.core import effects, events
 from vyos_agent.core.model import Config, Ending, Reason
 from vyos_agent.core.node import Node
 
 if typing.TYPE_CHECKING:
     from sim.world import World
-
-QUEUE_MAX = 256
-"""Receive buffer, in frames; when it is full the newest is lost, as a socket does it."""
-TURN_FRAMES_MAX = 256
-"""What the shell drains in one turn."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,10 +76,9 @@ class Host:
         """Of each group: why its state changed last here."""
         self.life = 0
         self._power = 0
-        self._queue: list[tuple[bytes, str, int]] = []
+        self._sockets = Sockets()
         self._pending: list[events.Event] = []
         self._work: collections.deque[tuple[events.Event | effects.Effect, int]] = collections.deque()
-        self._drained_ms: int | None = None
         self._suspended_ms: int | None = None
         self._slept_ms = 0
         """By how much CLOCK_BOOTTIME has gone ahead of the monotonic clock since the last turn."""
@@ -116,7 +111,6 @@ class Host:
         self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
         self.node = Node(self.config, incarnation=incarnation, epochs=epochs, now=self.now)
         self.keeper, self.services = Keeper(self), Services(self)
-        self._drained_ms = None
         self.world.started(self)
         links = [events.LinkChanged(name, up) for name, up in self.links.items()]
         self.turn(*links)
@@ -127,7 +121,7 @@ class Host:
         self.life += 1
         self.last_reason.clear()
         self.node = None
-        self._queue.clear()
+        self._sockets = Sockets()
         self._pending.clear()
         self._work.clear()
         self._armed_ms, self.trap = None, None
@@ -244,12 +238,12 @@ class Host:
 
     def receive(self, data: bytes, interface: str) -> bool:
         """A datagram for the socket; whether there was room."""
-        if self.node is None or self.clock.paused or len(self._queue) >= QUEUE_MAX:
+        if self.node is None or self.clock.paused:
             return False
-        self._queue.append((data, interface, self.now + self.clock.wall_offset_ms))
-        if not self.frozen:
+        room = self._sockets.receive(data, interface, self.now + self.clock.wall_offset_ms)
+        if room and not self.frozen:
             self.turn()
-        return True
+        return room
 
     def feed(self, event: events.Event) -> None:
         """An event for the daemon; a frozen one finds it when it wakes."""
@@ -287,7 +281,7 @@ class Host:
             return
         now = self.now
         slept_ms, self._slept_ms = self._slept_ms, 0
-        self._work.append((events.Woke(self._drain(now), slept_ms), now))
+        self._work.append((events.Woke(self._sockets.drain(now, self.clock), slept_ms), now))
         pending, self._pending = self._pending, []
         self._work.extend((event, now) for event in (*pending, *more))
         self._go_on()
@@ -309,7 +303,7 @@ class Host:
                 self._work.extendleft((effect, at_ms) for effect in reversed(out))
         if self.node is not None and not self.frozen:
             self._arm(self.node.deadline)
-            if self._pending or self._queue:
+            if self._pending or self._sockets.waiting:
                 self.later(0, self.turn_if_running)
 
     def turn_if_running(self) -> None:
@@ -335,19 +329,6 @@ class Host:
                 self._arm(node.deadline)
 
         self.at_local(deadline, ring)
-
-    def _drain(self, now: int) -> tuple[events.Frame, ...]:
-        """Dated as edge/multicast.py does it: by the kernel's wall-clock stamps, between the last drain and now."""
-        stepped = self.clock.stepped
-        self.clock.stepped = False
-        floor = now if stepped or self._drained_ms is None else self._drained_ms
-        self._drained_ms = now
-        if not self._queue:
-            return ()
-        wall_ms = now + self.clock.wall_offset_ms
-        taken, self._queue = self._queue[:TURN_FRAMES_MAX], self._queue[TURN_FRAMES_MAX:]
-        frames = [events.Frame(d, i, min(now, max(floor, now - (wall_ms - stamp)))) for d, i, stamp in taken]
-        return tuple(sorted(frames, key=lambda f: f.at_ms))
 
     def _perform(self, effect: effects.Effect, at_ms: int) -> None:
         match effect:

@@ -22,6 +22,8 @@ if typing.TYPE_CHECKING:
     from sim.host import Host
     from sim.world import World
 
+ANNOUNCED_MS = 500
+"""An announcement is due at once; this is patience with a busy netlink."""
 CLAIMS_MAX = 64
 MOVES_EACH, MOVES_MORE = 2, 4
 """How often a group may change its owner after the last fault: each member may come and go, and a few more."""
@@ -40,6 +42,9 @@ class Invariants:
         self.off: set[str] = set()
         self._claims: dict[str, collections.deque[int]] = {}
         """By group: when somebody began to own it."""
+        self._announced_ms: dict[tuple[Vip, str], int] = {}
+        self._to_announce: dict[Vip, tuple[str, int]] = {}
+        """Who has an address alone now, and until when the LAN must have been told."""
         self._together: dict[tuple[str, str, str], int] = {}
         """(what, host, host) that both have something now, and since when."""
 
@@ -63,6 +68,8 @@ class Invariants:
                 together[f"services {name}", x, y] = self._services_once(name, x, y)
         self._together = together
         self._clients()
+        for vip in [v for v, (_, until) in self._to_announce.items() if world.now >= until]:
+            self._is_announced(vip, *self._to_announce.pop(vip))
         if world.now - world.peace.whole_ms >= bounds.of(world).settled_ms + self._delayed_ms():
             self._settled()
 
@@ -115,6 +122,24 @@ class Invariants:
             )
         self._world.look_again(until + 1)
         return since
+
+    def _is_announced(self, vip: Vip, name: str, until: int) -> None:
+        """Whoever has come to hold an address alone has told the LAN since."""
+        world, since = self._world, self._world.history.since_ms(vip)
+        group, host = world.group_of(vip), world.hosts[name]
+        steady = host.runs and host.up_ms < since and world.peace.joined_ms < since - bounds.of(world).settled_ms
+        if group is None or not steady or world.history.states[group].get(name) is not State.OWNER:
+            return
+        if (
+            world.history.moved_ms.get(group, 0) <= until - ANNOUNCED_MS
+            and self._announced_ms.get((vip, name), 0) < since
+        ):
+            self._fail(
+                "the owner announces",
+                "the loser removes its addresses, then says so; the winner announces ... in full when the loser has "
+                "let go",
+                f"{name} has {vip.address} alone since {since}, and has not told the LAN",
+            )
 
     def _clients(self) -> None:
         world = self._world
@@ -238,6 +263,7 @@ class Invariants:
     def announced(self, host: Host, vips: Iterable[Vip]) -> None:
         """Only the owner speaks for an address."""
         for vip in vips:
+            self._announced_ms[vip, host.name] = self._world.now
             name = self._world.group_of(vip)
             state = self._world.history.states.get(name or "", {}).get(host.name)
             if state not in (State.OWNER, State.ASKING) and name is not None:
@@ -251,7 +277,15 @@ class Invariants:
         """The holders of an address have changed."""
         world = self._world
         name = world.group_of(vip)
-        if name is None or world.holders(vip):
+        self._to_announce.pop(vip, None)
+        if name is None:
+            return
+        if len(holders := world.holders(vip)) == 1 and all(world.hosts[h].runs for h in before):
+            limits = bounds.of(world)
+            until = world.now + limits.contact_ms + ANNOUNCED_MS
+            self._to_announce[vip] = (next(iter(holders)), until)
+            world.look_again(until)
+        if holders:
             return
         quiet = self._quiet(name, bounds.of(world).settled_ms)
         for last in before:

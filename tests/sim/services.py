@@ -30,6 +30,8 @@ class Systemd:
         """Units that do not start."""
         self.stuck: set[str] = set()
         """Units that do not stop."""
+        self.unstuck_ms = 0
+        """In the world's time: since when they do again."""
         self.absent: set[str] = set()
         """Units that do not exist on this machine."""
         self.job_ms = (1, 60)

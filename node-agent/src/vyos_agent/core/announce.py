@@ -23,10 +23,7 @@ class Announcer:
         self._left = 0
         self.due_ms = NEVER_MS
 
-    def take(self, now: int, *, interval_ms: int, refresh_ms: int) -> bool:
-        """Whether one announcement is due now; the next is set."""
-        if now < self.due_ms:
-            return False
+    def take(self, now: int, *, interval_ms: int, refresh_ms: int) -> None:
+        """One announcement is made now; the next is set."""
         self._left = max(0, self._left - 1)
         self.due_ms = now + (interval_ms if self._left else refresh_ms)
-        return True

@@ -33,13 +33,13 @@ class Following:
         return Reason.PEER_DEAD if self.last.owner in turn.at.dead else Reason.PEER_RELEASED
 
     def place(self, turn: Turn, *, since: int | None) -> int:
-        """How many others would claim before this member.
+        """How many others would claim before this member; one of which nothing is known might.
 
         `since`: the newest sequence sent before it became a candidate. Who has not acknowledged a later one may have
         become a candidate in the same moment, as members do whose switch comes back. None: it is no candidate, and
         comes after all that are.
         """
-        others = list(turn.view.candidates + (turn.view.coming if self.last is None else ()))
+        others = list(turn.view.candidates + turn.view.silent + (turn.view.coming if self.last is None else ()))
         silent = [
             s
             for s in turn.view.standings.values()

@@ -32,7 +32,7 @@ from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
 
-CUT_PATIENCE_MS = 20
+CUT_PATIENCE_MS = 10
 """An owner whose link is lost asks the others first: when a switch reboots, they lose theirs in the same moment."""
 
 
@@ -204,11 +204,12 @@ class GroupMachine:
         """What an earlier life left is gone, and this member knows who owns the group."""
         self._become(State.STANDBY, Reason.LISTENED, now)
 
-    def adopt(self, now: int) -> None:
+    def adopt(self, turn: Turn) -> None:
         """Go on as the owner that an earlier life was."""
         self.adoption = None
         self.epoch = max(self.epoch, 1)
-        self._become(State.OWNER, Reason.ADOPTED, now)
+        self.announcer.burst(turn.now, turn.at.config.announce_count)
+        self._become(State.OWNER, Reason.ADOPTED, turn.now)
 
     def take_over(self, turn: Turn) -> None:
         """Claim the group, which nobody owns."""
@@ -266,11 +267,12 @@ class GroupMachine:
         elif self.state is State.STANDBY:
             self._become(State.LISTENING, Reason.SLEPT, now)
 
-    def resume(self, now: int) -> None:
+    def resume(self, turn: Turn) -> None:
         """Acknowledged again: own it as before, but above a claim that may have followed from a GO."""
         if self._given:
             self.raise_epoch(self.epoch + 1)
-        self._become(State.OWNER, Reason.RESUMED, now)
+        self.announcer.burst(turn.now, turn.at.config.announce_count)
+        self._become(State.OWNER, Reason.RESUMED, turn.now)
 
     def raise_epoch(self, over: int) -> None:
         """Go above an epoch learned of, with no move."""

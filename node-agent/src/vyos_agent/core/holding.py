@@ -75,14 +75,18 @@ class Holding:
         return self.lease.top_up_due(now, config.keepalive_ms, alone) and any(m.renewed for m in machines)
 
     def announcement(self, machines: Iterable[GroupMachine], config: Config, now: int) -> Announce | None:
-        """What the LAN must be told now."""
+        """What the LAN must be told now; what it may not be told yet stays due."""
         due: list[Vip] = []
         for machine in machines:
-            if now < machine.announcer.due_ms or not machine.announced:
+            if now < machine.announcer.due_ms or not self.may_hold(now):
                 continue
-            machine.announcer.take(now, interval_ms=config.announce_interval_ms, refresh_ms=config.announce_refresh_ms)
-            due += [v for v in machine.announced if v in (self.held or ())]
-        return Announce(tuple(due)) if due and self.may_hold(now) else None
+            here = [v for v in machine.announced if v in (self.held or ())]
+            if here:
+                machine.announcer.take(
+                    now, interval_ms=config.announce_interval_ms, refresh_ms=config.announce_refresh_ms
+                )
+                due += here
+        return Announce(tuple(due)) if due else None
 
 
 def _wanted(machines: Iterable[GroupMachine]) -> frozenset[Vip]:

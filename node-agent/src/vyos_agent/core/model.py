@@ -33,8 +33,13 @@ def wire_id(name: str) -> int:
 
 
 @functools.cache
-def _ids(names: tuple[str, ...]) -> frozenset[MemberId]:
-    return frozenset(MemberId(wire_id(name)) for name in names)
+def _ids(names: tuple[str, ...]) -> tuple[MemberId, ...]:
+    return tuple(MemberId(wire_id(name)) for name in names)
+
+
+@functools.cache
+def _id_set(names: tuple[str, ...]) -> frozenset[MemberId]:
+    return frozenset(_ids(names))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -76,7 +81,11 @@ class Group:
     @property
     def member_ids(self) -> frozenset[MemberId]:
         """Its members' identities on the wire."""
-        return _ids(self.members)
+        return _id_set(self.members)
+
+    def rank(self, member: MemberId) -> int:
+        """A member's place in the order of preference."""
+        return _ids(self.members).index(member)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

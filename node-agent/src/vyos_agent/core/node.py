@@ -40,6 +40,9 @@ from vyos_agent.core.senses import Senses
 from vyos_agent.core.turn import Instant
 from vyos_agent.core.vigil import Vigil
 
+SEQUENCE_MAX = wire.LOW_32 - 256
+"""After so many frames a node starts over as another life: a list of peers has the low half of a sequence only, and a
+recording that is one turn of it old would prove itself (16 months at 100 frames a second)."""
 FORMER_MAX = 256
 """Epochs remembered of groups that are configured no more: one that comes back by its name goes on counting."""
 ANSWER_GAP_MS = 10
@@ -297,6 +300,8 @@ class Node:
             leaving=self._farewell.begun,
             answer_please=curious,
         )
+        if newest > SEQUENCE_MAX:
+            self._ending = Ending.ROLLED_BACK
         self._peers.sent.sent(newest, now)
         hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)

@@ -74,7 +74,7 @@ def _adopt_or_leave(m: GroupMachine, found: adoption.Adoption, turn: Turn) -> No
     if beaten or not m.able(turn) or turn.now >= found.end_ms:
         m.adoption = None
     elif at.awake and at.acknowledged and (at.heard or turn.now >= found.due_ms):
-        m.adopt(turn.now)
+        m.adopt(turn)
     elif turn.now >= found.due_ms:
         m.adoption = None
 
@@ -173,7 +173,7 @@ def _none(m: GroupMachine, turn: Turn) -> None:
 
 def _suspended(m: GroupMachine, turn: Turn) -> None:
     if not _is_beaten(m, turn) and turn.at.listened and (turn.linked or not turn.at.dark):
-        m.resume(turn.now)
+        m.resume(turn)
 
 
 _LOOKS = {

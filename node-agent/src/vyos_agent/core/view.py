@@ -35,6 +35,8 @@ class View:
     """A member's frame has not said yet what it is to the group: until then nobody claims."""
     candidates: tuple[Candidate, ...]
     """Members that could take the group now."""
+    silent: tuple[Candidate, ...]
+    """Living members of the group, by this node's configuration, that never said what they are to it."""
     coming: tuple[Candidate, ...]
     """Members that are still listening: they count before a first claim only."""
     heard_claim: Claim | None
@@ -65,14 +67,15 @@ def view(peers: Peers, group: Group, reachable: frozenset[MemberId], now: int) -
     going = [g.until_ms for p in living if (g := p.ghosts.get(group.id)) is not None]
     going += [s.peer.last_ms + s.peer.dead_ms for s in standings.values() if s.entry.state is State.YIELDING]
     # What a member's frame did not say yet is unknown, not "no": its other parts come within a keepalive or two.
-    members = group.member_ids
-    unknown = [p.since_ms + 2 * p.keepalive_ms for p in living if p.id in members and p.id not in standings]
+    silent = [p for p in living if p.id in group.member_ids and p.id not in standings]
+    unknown = [p.since_ms + 2 * p.keepalive_ms for p in silent]
     able = [s for m, s in standings.items() if m in peers.members and not s.peer.leaving and s.entry.candidate]
     return View(
         claims=tuple(claims.values()),
         letting_go_until_ms=max((ms for ms in going if ms > now), default=None),
         unknown_until_ms=max((ms for ms in unknown if ms > now), default=None),
         candidates=tuple(s.candidate for s in able if s.entry.state is State.STANDBY),
+        silent=tuple(Candidate(p.id, group.rank(p.id)) for p in silent),
         coming=tuple(s.candidate for s in able if s.entry.state is State.LISTENING),
         heard_claim=heard_claim,
         epoch=max([s.entry.epoch for s in standings.values()] + [c.epoch for c in claims.values()], default=0),
