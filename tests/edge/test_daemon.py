@@ -15,6 +15,7 @@ import pytest
 from edge import values
 from edge.netns import ip, veth
 from edge.waiting import until
+from vyos_agent.core.model import Ending
 from vyos_agent.core.node import Node
 from vyos_agent.edge import orders
 from vyos_agent.edge.control import ControlError
@@ -355,6 +356,7 @@ async def test_why_it_owns_what_it_owns(desk: Desk) -> None:
     answer = await desk.handlers["explain"]({"cluster": "edge"})
     ((cluster, groups),) = [(c["cluster"], c["groups"]) for c in answer["clusters"]]
     assert cluster == "edge"
+    assert answer["clusters"][0]["peers"] == [{"name": "r2", "state": "Unheard", "links": []}]
     assert (groups[0]["owner"], groups[0]["state"], groups[0]["handover"]) == ("r1", "Owner", None)
     assert [(c["name"], c["rank"], c["candidate"]) for c in groups[0]["candidates"]] == [
         ("r1", 0, True),
@@ -372,3 +374,30 @@ async def test_a_command_concerns_whom_it_names(desk: Desk) -> None:
     await asyncio.sleep(0.3)
     states = [g["state"] for c in (await desk.report())["clusters"] for g in c["groups"]]
     assert states == ["Owner", "Owner"], "nobody is there to take them"
+
+
+async def test_a_node_that_was_rolled_back_begins_anew(desk: Desk) -> None:
+    await desk.configure(first())
+    await desk.owns("edge")
+    before = next(iter(desk.daemon._clusters.values()))
+    before.stopped(Ending.ROLLED_BACK)
+    await until(lambda: before not in desk.daemon._clusters.values())
+    assert [r["message"] for r in (await desk.report())["refused"]] == [
+        "this node was rolled back or cloned; it begins anew"
+    ]
+    await desk.owns("edge")
+    assert (await desk.report())["refused"] == []
+
+
+async def test_a_twin_is_not_begun_again_by_itself(desk: Desk) -> None:
+    await desk.configure(first())
+    await desk.owns("edge")
+    next(iter(desk.daemon._clusters.values())).stopped(Ending.TWIN)
+    await until(lambda: not desk.daemon._clusters)
+    assert "192.168.0.123" not in shown()
+    await asyncio.sleep(1.5)
+    assert desk.daemon._clusters == {}
+    (refusal,) = (await desk.report())["refused"]
+    assert refusal["message"] == "another node calls itself r1; one of the two must get another name"
+    await desk.configure(first())
+    await desk.owns("edge")

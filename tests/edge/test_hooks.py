@@ -315,7 +315,7 @@ async def test_the_host_runs_it(
     at = time.monotonic()
     await by_host.call(call(Event.CONFLICT))
     assert "killed: it did not end in 0.5 s" in caplog.text
-    assert time.monotonic() - at < 3
+    assert time.monotonic() - at < 8, "half a second, a second for SIGTERM, and a busy machine"
     assert host.ctl("list-units", "--all", "--plain", "--no-legend", "vyos-cluster-hook-*") == "", "nothing is left"
 
 

@@ -102,6 +102,14 @@ def test_a_person_moves_a_group_and_no_client_notices(routers: Lan) -> None:
 NODES = {"r1": ("192.168.0.11", "fd00::11"), "r2": ("192.168.0.12",)}
 
 
+def links(found: Lan, name: str) -> list[str]:
+    """Over which links its one peer is heard."""
+    answer = found[name].ask("explain", cluster="edge")
+    assert answer is not None
+    ((peer,),) = [c["peers"] for c in answer["clusters"]]
+    return list(peer["links"])
+
+
 def multicast(found: Lan, *, passes: bool) -> None:
     for name in found.routers:
         found.bridge_port(name, "mcast_flood", "on" if passes else "off")
@@ -110,10 +118,12 @@ def multicast(found: Lan, *, passes: bool) -> None:
 def test_a_lan_that_loses_multicast(routers: Lan) -> None:
     run(routers, unicast=True, nodes=NODES)
     assert all(r.deviations() == [] for r in routers.routers.values())
+    wait(lambda: links(routers, "r1") == ["eth0", "unicast"], "both links to carry frames")
     at = time.monotonic()
     multicast(routers, passes=False)
     for name, other in (("r1", "r2"), ("r2", "r1")):
         wait(lambda n=name, o=other: routers[n].deviations() == [("Multicast", o, "Lost")], "it to be told")  # type: ignore[misc]
+    assert links(routers, "r1") == ["unicast"]
     time.sleep(1.5 * D / 1000)
     assert routers.watcher.most(VIP, at) == 1
     assert routers.watcher.dark_s(VIP, at) == 0, "they hear each other all the time"

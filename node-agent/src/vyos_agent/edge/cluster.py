@@ -167,9 +167,9 @@ class Cluster:
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 
-    def explain(self) -> list[dict[str, Any]]:
-        """Why the owners own what they own."""
-        return explain.groups(self._runner.node.report()) if self._runner is not None else []
+    def explain(self) -> dict[str, Any] | None:
+        """Why the owners own what they own; None when it is not running."""
+        return explain.cluster(self.item.config.cluster, self._runner.node.report()) if self._runner else None
 
     def force(self, command: Force, group: str | None) -> bool:
         """A person's command; whether this member has such a group."""

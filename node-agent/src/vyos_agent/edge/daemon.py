@@ -355,7 +355,7 @@ class Daemon:
 
     def explain(self, cluster: str | None) -> list[dict[str, Any]]:
         """Why the owners own what they own, by cluster."""
-        return [{"cluster": c.item.config.cluster, "groups": c.explain()} for c in self._named(cluster)]
+        return [found for c in self._named(cluster) if (found := c.explain()) is not None]
 
     def force(self, command: Force, cluster: str | None, group: str | None) -> list[str]:
         """A person's command; the clusters that it concerns. What comes of it the report tells."""

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from vyos_agent.core.report import CandidateReport, GroupReport, Report
+from vyos_agent.config import UNICAST
+from vyos_agent.core.report import CandidateReport, GroupReport, PeerReport, Report
 from vyos_agent.edge.report import STATE_NAMES
 
 
-def groups(report: Report) -> list[dict[str, Any]]:
-    """One object a group, of those that this node is a member of."""
-    return [_group(group) for group in report.groups]
+def cluster(name: str, report: Report) -> dict[str, Any]:
+    """The groups that this node is a member of, and over which links it hears whom."""
+    return {
+        "cluster": name,
+        "groups": [_group(group) for group in report.groups],
+        "peers": [_peer(peer) for peer in report.peers],
+    }
+
+
+def _peer(peer: PeerReport) -> dict[str, Any]:
+    links = ["unicast" if link == UNICAST else link for link in peer.links]
+    return {"name": peer.name, "state": peer.state, "links": links}
 
 
 def _group(group: GroupReport) -> dict[str, Any]:
