@@ -36,8 +36,8 @@ class Excuses:
             (since + limits.drift(limits.dead_ms), "the grain of two clocks"),
             self._handed(name, x, y, since, limits),
             self._apart(x, y, since, limits.contact_ms + bounds.REMOVE_MS),
-            self._paused(x, limits),
-            self._paused(y, limits),
+            self.paused(x, limits),
+            self.paused(y, limits),
             self._killed(x, y, name, since, limits),
             self._killed(y, x, name, since, limits),
         ]
@@ -92,7 +92,7 @@ class Excuses:
             return NEVER_MS, "never cut"
         return max(cut_ms, *(p.lost_ms for p in pairs)) + after_ms, "contact"
 
-    def _paused(self, x: str, limits: bounds.Bounds) -> Excuse:
+    def paused(self, x: str, limits: bounds.Bounds) -> Excuse:
         """A machine that is paused as a whole (VM suspend) is outside the promise, until it hears of a claim."""
         resumed_ms = self._world.hosts[x].resumed_ms
         return (resumed_ms + limits.contact_ms + bounds.REMOVE_MS if resumed_ms else NEVER_MS), f"{x} was paused"

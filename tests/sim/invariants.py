@@ -43,6 +43,8 @@ class Invariants:
         self._claims: dict[str, collections.deque[int]] = {}
         """By group: when somebody began to own it."""
         self._announced_ms: dict[tuple[Vip, str], int] = {}
+        self._alone: dict[Vip, set[str] | None] = {}
+        """Who held an address last, when anybody did."""
         self._to_announce: dict[Vip, tuple[str, int]] = {}
         """Who has an address alone now, and until when the LAN must have been told."""
         self._together: dict[tuple[str, str, str], int] = {}
@@ -100,6 +102,7 @@ class Invariants:
         else:
             limit_ms = limits.exchange_ms
         until = max(since, world.peace.joined_ms + limits.settled_ms + self._delayed_ms()) + limit_ms
+        until = max(until, self._excuses.paused(x, limits)[0], self._excuses.paused(y, limits)[0])
         if world.now > until:
             self._fail(
                 "one owner",
@@ -280,7 +283,10 @@ class Invariants:
         self._to_announce.pop(vip, None)
         if name is None:
             return
-        if len(holders := world.holders(vip)) == 1 and all(world.hosts[h].runs for h in before):
+        holders = world.holders(vip)
+        held_last = self._alone.get(vip)
+        self._alone[vip] = holders or held_last
+        if len(holders) == 1 and holders != held_last and all(world.hosts[h].runs for h in before):
             limits = bounds.of(world)
             until = world.now + limits.contact_ms + ANNOUNCED_MS
             self._to_announce[vip] = (next(iter(holders)), until)
