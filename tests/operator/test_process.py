@@ -86,6 +86,7 @@ def test_a_restart_writes_nothing_and_repeats_no_event(api: Api, run_operator: R
     agents.owns("node2", "cluster", 4, "PeerLeft")
     agents.owns("node1", "cluster", 5, "Failback", since=ago(3600))
     with run_operator() as operator:
+        until(lambda: operator.logged("all watches have shown everything"), "the third life to be at work")
         until(lambda: api.cluster("edge")["status"]["owners"] == "cluster=node1", "the status to catch up")
         settled(api)
     notes = [e["note"] for e in api.events("edge") if "epoch 5" in e["note"]]
