@@ -6,12 +6,14 @@ import dataclasses
 
 import pytest
 
+from api import objects
 from spec.lab import VIP, D, K, Lab, config, group, owner, owning
 from spec.scenes import LIST, MONITORS, UNITS, WAIT, V, answer, asked, better, push, watched
 from vyos_agent.core import handover
 from vyos_agent.core.events import Configured, Forced, Monitored, Served, Stopping
 from vyos_agent.core.model import Cause, Force, Reason, Serving, State
 from vyos_agent.core.wire import Handover
+from vyos_api import render, v1alpha1
 
 
 @pytest.mark.parametrize("how", WAIT)
@@ -204,6 +206,15 @@ def test_without_auto_failback() -> None:
     lab.meet(lab.puppet("a").stands(State.STANDBY, epoch=1))
     lab.run(30 * D)
     assert lab.state() is State.OWNER
+
+
+def test_the_delay_of_a_failback() -> None:
+    """[MOVE-8] failbackDelay must be the dead interval where nothing else is configured."""
+    plain = objects.cluster() | {"metadata": {"name": "edge", "uid": "5e0c", "generation": 3}}
+    for group_ in plain["spec"]["groups"]:
+        group_.pop("failbackDelay", None)
+    found = render.render(v1alpha1.parse(plain), "node1")
+    assert {g.failback_delay_ms for g in found.groups} == {found.dead_ms} == {20_000}
 
 
 # -- host services

@@ -168,7 +168,7 @@ def test_word_of_another_life_is_no_sign_of_life() -> None:
 @pytest.mark.parametrize(("ahead", "counts"), [(0, False), (1, True)])
 def test_reports_count_while_they_are_newer(ahead: int, counts: bool) -> None:
     """[LIFE-3] What a member reports of another (that it lives, which claim it makes) must count exactly while the
-    reporter has a newer frame of that other than the receiver has.
+    reporter has a newer frame of that other than the receiver has, or believes another life of it.
     """
     lab, (b, c) = owning(names="bc")
     c.lists[b.id] = dataclasses.replace(b.entry(), sequence=b.sequence + ahead)
@@ -179,6 +179,17 @@ def test_reports_count_while_they_are_newer(ahead: int, counts: bool) -> None:
     b.say()  # and now this node's frame of it is as new: it says itself that it owns nothing
     c.stands(State.STANDBY, claim_owner=b.id, claim_epoch=50, claim_rank=1).say()
     assert other.state() is State.OWNER
+
+
+def test_a_report_of_another_life_counts() -> None:
+    """[LIFE-3] What a member reports of another (that it lives, which claim it makes) must count exactly while the
+    reporter has a newer frame of that other than the receiver has, or believes another life of it.
+    """
+    lab, (b, c) = owning(names="bc")
+    c.lists[b.id] = dataclasses.replace(b.entry(), incarnation=0x77, sequence=1)
+    c.stands(State.STANDBY, claim_owner=b.id, claim_epoch=50, claim_rank=1).say()
+    assert lab.state() is not State.OWNER
+    assert b.incarnation != 0x77
 
 
 def test_one_hop() -> None:
