@@ -3,7 +3,8 @@
     python -m sim.long --hours 1000 --seed 7 [--jobs 2]     print the counts; fail at the first broken invariant
     python -m sim.long --replay FILE                        run a transcript again, and print its log
 
-SIGTERM ends it early, with the counts so far. Fails, too, when a kind of fault came less than a hundred times, or a transition of the state table never.
+SIGTERM ends it early, with the counts so far. Fails, too, when a kind of fault came less than a hundred times, or a
+transition of the state table never.
 """
 
 from __future__ import annotations
