@@ -25,6 +25,14 @@ BELIEF = (
         _B + "test_f3_a_withheld_frame_released_after_d_proves_nothing",
     ),
     Mutant(
+        "withheld-frames-count",
+        "a frame of a believed life that was made longer than D ago is no sign of life",
+        "peers.py",
+        "return at_ms - (sent + age_ms + age_ms // CLOCK_ERROR) <= max(dead_ms, beat.dead_ms)",
+        "return True",
+        _B + "test_f3_withheld_frames_of_a_believed_life_delay_a_takeover_by_one_d_in_all",
+    ),
+    Mutant(
         "lists-the-believed",
         "the peer list names what is heard, believed or not",
         "peers.py",

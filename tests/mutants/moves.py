@@ -27,7 +27,7 @@ MOVES = (
         "take-back-burns-nothing",
         "a take-back goes on with e + 2",
         "rules.py",
-        "m.raise_epoch(m.epoch + 1)\n        m.keep(turn, move, Reason.TAKEN_BACK)",
+        "m.raise_epoch(max(m.epoch + 1, turn.view.epoch))\n        m.keep(turn, move, Reason.TAKEN_BACK)",
         "m.keep(turn, move, Reason.TAKEN_BACK)",
         _H + "test_f5e_a_take_back_burns_an_epoch",
     ),
@@ -94,6 +94,14 @@ MOVES = (
         "return bool(turn.view.claims) or turn.view.letting_go_until_ms is not None",
         "return False",
         _H + "test_force_active_against_a_failback_is_one_move_after_the_other",
+    ),
+    Mutant(
+        "gives-before-it-is-taken",
+        "the giver keeps its addresses until the taker's kernel holds them",
+        "handover.py",
+        "if self.taken_ms is None and claims and (here or over):",
+        "if self.taken_ms is None and claims:",
+        _H + "test_the_target_claims_when_its_kernel_holds_the_addresses",
     ),
     Mutant(
         "soft-reasons-release",

@@ -100,6 +100,23 @@ def test_f3_a_withheld_frame_released_after_d_proves_nothing() -> None:
     assert node.report().peers[0].state == "Dead", transcript(world)
 
 
+def test_f3_withheld_frames_of_a_believed_life_delay_a_takeover_by_one_d_in_all() -> None:
+    """ "an attacker who withholds frames and releases them within D delays a takeover": by "one dead interval in all",
+    however many it has withheld"""
+    world = cluster("abc")
+    world.cut = {("a", "b")}  # c passes on that a lives
+    begun = world.now
+    world.run(6 * D)
+    withheld = [r for r in world.network.tape if r.source == "a" and r.at_ms > begun]
+    since = world.now
+    world.hosts["a"].power_off()
+    world.heal()
+    _replay(world, withheld, "b", D - 10)
+    world.run(6 * D)
+    assert world.holders() == {"b"}, transcript(world)
+    assert world.dark_ms(since) <= 2 * D + K
+
+
 @pytest.mark.parametrize("members", ["ab", "abcd", "abcdefgh"])
 def test_f10_a_simultaneous_start_is_no_deadlock_and_costs_three_messages(members: str) -> None:
     """F10: "Lists hold only believed peers: nobody ever believes anybody"; "with immediate answers 21-31 ms" """

@@ -314,8 +314,10 @@ class Node:
         elif self._peers.living():
             return ()
         hold = self._holding.renewal(self._groups.all, self.config, now)
+        # What had to wait for this renewal, after a sleep or a restart, is told with it.
+        announcement = self._holding.announcement(self._groups.all, self.config, now) if hold is not None else None
         self.deadline = self._next_deadline(now)
-        return () if hold is None else (hold,)
+        return tuple(effect for effect in (hold, announcement) if effect is not None)
 
     def _act(self, now: int, out: list[Effect], *, looked: bool) -> None:
         """`looked`: the groups did, so that they may want something else."""
