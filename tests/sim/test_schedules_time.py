@@ -95,7 +95,8 @@ def test_f6e_a_node_late_by_more_than_its_lease_holds_back(late_ms: int) -> None
 def test_f6_a_thawed_owner_that_missed_the_claim_holds_nothing_until_it_is_acknowledged() -> None:
     """ "A late node is Suspended: sends (answer please), adds and renews nothing ... an owner returns to Owner as soon
     as every member heard acknowledges a frame sent since" (the claim fell out of its queue)"""
-    world = cluster("abc", delay_ms=(1, 2))
+    world = cluster("abc", delay_ms=(20, 20))
+    world.netlink_ms = (0, 0)
     world.hosts["a"].freeze()
     world.cut = {("b", "a"), ("c", "a")}
     world.run(3 * D)
