@@ -97,7 +97,11 @@ class Invariants:
         world = self._world
         since = self._since(f"claim {name}", x, y)
         limits = bounds.of(world)
-        if world.history.handed(name, x, y) is not None:
+        giving = world.history.handed(name, x, y)
+        if giving is not None and world.network.lost_ms(x, y) >= giving.at_ms:
+            # Partners that do not hear each other directly: the giver waits until the target must have given up.
+            limit_ms = 2 * limits.validity_ms + limits.handover_ms
+        elif giving is not None:
             limit_ms = limits.handover_ms + 2 * bounds.RESEND_MS
         else:
             limit_ms = limits.exchange_ms
