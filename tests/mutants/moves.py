@@ -104,6 +104,14 @@ MOVES = (
         _H + "test_the_target_claims_when_its_kernel_holds_the_addresses",
     ),
     Mutant(
+        "takes-the-same-go-again",
+        "after a refused address: release, stand back, REFUSE",
+        "rules.py",
+        "if giver.peer.id == m.declined:\n        return False\n    return",
+        "return",
+        _H + "test_a_target_that_the_kernel_refuses_takes_the_same_go_once",
+    ),
+    Mutant(
         "soft-reasons-release",
         "soft reasons keep the group when nobody takes it",
         "rules.py",

@@ -90,6 +90,8 @@ class GroupMachine:
         self.motives = Motives()
         self.move: handover.Move | None = None
         self.taken: Taken | None = None
+        self.declined: MemberId | None = None
+        """Whose handover failed here: refused until that member gives to this one no more."""
         self.wish_until_ms: int | None = None
         """A person told this member to become the owner: until then it asks for the group."""
         self.level = handover.SILENT
@@ -291,6 +293,7 @@ class GroupMachine:
         """The kernel refused an address: give the group to another, and stand back for a growing time."""
         if self.renewed:
             self.stand_back.fail(now)
+            self.declined = self.taken.giver if self.taken is not None else None
             self.let_go(Reason.ADD_FAILED, now)
 
     def served(self, told: Serving, message: str, now: int) -> None:

@@ -81,6 +81,8 @@ def _adopt_or_leave(m: GroupMachine, found: adoption.Adoption, turn: Turn) -> No
 
 def _standby(m: GroupMachine, turn: Turn) -> None:
     giver = handover.asker(turn)
+    if giver is None or giver.peer.id != m.declined:
+        m.declined = None
     if giver is not None and _may_take(m, giver, turn):
         m.take(turn, giver)
         return
@@ -251,13 +253,15 @@ def _may_take(m: GroupMachine, giver: Standing, turn: Turn) -> bool:
         strongest is not None
         and strongest.owner == giver.peer.id
         and turn.at.awake
-        and _is_willing(m, giver.entry.cause, turn)
+        and _is_willing(m, giver, turn)
         and handover.go_is_fresh(giver, turn.at.sent, turn.at.config.keepalive_ms, turn.now)
     )
 
 
-def _is_willing(m: GroupMachine, cause: Cause, turn: Turn) -> bool:
-    return m.able(turn) if handover.is_hard(cause) else m.candidate(turn)
+def _is_willing(m: GroupMachine, giver: Standing, turn: Turn) -> bool:
+    if giver.peer.id == m.declined:
+        return False
+    return m.able(turn) if handover.is_hard(giver.entry.cause) else m.candidate(turn)
 
 
 def _forget_giver(m: GroupMachine, turn: Turn) -> None:
@@ -282,7 +286,7 @@ def _level(m: GroupMachine, turn: Turn) -> handover.Level:
         m.wish_until_ms = None
         if m.state is not State.STANDBY or not turn.at.awake:
             return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_STANDBY)
-        if not _is_willing(m, asker.entry.cause, turn):
+        if not _is_willing(m, asker, turn):
             return handover.Level(Handover.REFUSE, asker.peer.id, Cause.NOT_ABLE)
         return handover.Level(Handover.READY, asker.peer.id)
     owner = m.following.owner
