@@ -379,3 +379,22 @@ def test_the_targets_answer(cause: Cause) -> None:
     peer.say()
     slept.run(20)
     assert (slept.entry().handover, slept.entry().cause) == (Handover.REFUSE, Cause.NOT_STANDBY)
+
+
+def test_a_target_that_failed_refuses() -> None:
+    """[HAND-16] A target that claimed and could not hold the addresses must refuse that owner, and must not act on its
+    GO again, until the owner has stopped giving the group to it.
+    """
+    lab, giver = asked(Handover.GO, Cause.LEAVING)
+    lab.refuses.add(VIP)
+    giver.beats(50)
+    lab.run(1_000)
+    claims = [d.epoch for d in lab.decided() if d.after is State.OWNER]
+    assert claims == [6], "once"
+    assert (lab.state(), lab.entry().handover, lab.entry().target) == (State.STANDBY, Handover.REFUSE, giver.id)
+    lab.refuses.clear()
+    giver.rests().stands(State.OWNER, epoch=7).say()
+    lab.run(100)
+    giver.stands(State.ASKING, epoch=7, handover=Handover.ASK, cause=Cause.LEAVING, target=lab.me).say()
+    lab.run(20)
+    assert lab.entry().handover is Handover.READY, "another handover is another matter"
