@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+MODULE_LINES = 400
+"""A file that passes this is cut (house rule)."""
 PROJECT_VERSION = re.compile(r'__version__ = "([^"]+)"')
 
 
@@ -21,6 +23,12 @@ def tracked(*patterns: str) -> list[Path]:
 def test_no_package_shadows_the_standard_library() -> None:
     """With an __init__.py in operator/, every Python started in the root would die importing `collections`."""
     assert not (ROOT / "operator/__init__.py").exists()
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in tracked("*.py")}
+    assert lengths
+    assert {name: n for name, n in lengths.items() if n > MODULE_LINES} == {}
 
 
 @pytest.mark.parametrize("package", ["crds/src/vyos_api", "operator/src/vyos_operator", "node-agent/src/vyos_agent"])
