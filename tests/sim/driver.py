@@ -111,7 +111,8 @@ class Driver:
     def harm_back(self, name: str) -> None:
         """Its return may move what comes back to it."""
         for group in self.world.groups.values():
-            returns = group.auto_failback or bool(group.monitors) or name in self.world.history.claimants(group.name)
+            claimants = self.world.history.claimants(group.name)
+            returns = group.auto_failback or bool(group.monitors) or name in claimants or len(claimants) != 1
             if returns or self._unsettled(group.name):
                 self.harm([group.name])
 
