@@ -8,8 +8,12 @@ import pytest
 from edge import netns
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs namespaces is left out, with a reason, where they cannot be made."""
+    """What needs namespaces says so, and is left out, with a reason, where they cannot be made."""
+    for item in items:
+        if "own_netns" in getattr(item, "fixturenames", ()):
+            item.add_marker("netns")
     if os.geteuid() != 0:
         for item in items:
             if item.get_closest_marker("netns"):

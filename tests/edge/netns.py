@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -53,6 +54,18 @@ def named(*names: str) -> Iterator[tuple[str, ...]]:
     finally:
         for name in made:
             run("ip", "netns", "del", name)
+
+
+@contextlib.contextmanager
+def neighbour(near: tuple[str, str], far: tuple[str, str]) -> Iterator[str]:
+    """The other end of `veth` as eth0 of a namespace of its own; both ends with an IPv4/24 and an IPv6/64; its name."""
+    with named(f"edge-far-{secrets.token_hex(4)}") as (name,):
+        ip("link", "set", "peer0", "netns", name, "name", "eth0")
+        ip("link", "set", "eth0", "up", netns=name)
+        for place, (v4, v6) in ((None, near), (name, far)):
+            ip("addr", "add", f"{v4}/24", "dev", "eth0", netns=place)
+            ip("addr", "add", f"{v6}/64", "dev", "eth0", "nodad", netns=place)
+        yield name
 
 
 def within(name: str, work: Callable[[], T]) -> T:

@@ -41,12 +41,7 @@ def core(*vips: Vip) -> Config:
 @pytest.fixture
 def far(own_netns: None) -> Iterator[str]:
     """A neighbour; this side holds the addresses, as an owner's kernel does."""
-    with netns.named("edge-fence") as (name,):
-        ip("link", "set", "peer0", "netns", name, "name", "eth0")
-        ip("link", "set", "eth0", "up", netns=name)
-        for place, last in ((None, 2), (name, 1)):
-            ip("addr", "add", f"192.0.2.{last}/24", "dev", "eth0", netns=place)
-            ip("addr", "add", f"2001:db8::{last}/64", "dev", "eth0", "nodad", netns=place)
+    with netns.neighbour(("192.0.2.2", "2001:db8::2"), ("192.0.2.1", "2001:db8::1")) as name:
         for vip in (VIP, VIP6):
             ip("addr", "add", f"{vip.address}/{vip.prefix}", "dev", "eth0", *(["nodad"] if vip is VIP6 else []))
         yield name

@@ -230,12 +230,7 @@ async def test_link_local_ones_are_asked_on_the_clusters_interface(desk: Desk) -
 @pytest.fixture
 def far(own_netns: None) -> Iterator[str]:
     """A neighbour in another namespace: its name."""
-    with netns.named("edge-monitored") as (name,):
-        ip("link", "set", "peer0", "netns", name, "name", "eth0")
-        ip("link", "set", "eth0", "up", netns=name)
-        for place, last in ((None, 9), (name, 1)):
-            ip("addr", "add", f"192.0.2.{last}/24", "dev", "eth0", netns=place)
-            ip("addr", "add", f"2001:db8::{last}/64", "dev", "eth0", "nodad", netns=place)
+    with netns.neighbour(("192.0.2.9", "2001:db8::9"), ("192.0.2.1", "2001:db8::1")) as name:
         ip("link", "set", "eth0", "addrgenmode", "none", netns=name)
         ip("addr", "flush", "dev", "eth0", "scope", "link", netns=name)
         ip("addr", "add", "fe80::1/64", "dev", "eth0", "nodad", netns=name)

@@ -27,12 +27,7 @@ C = bytes(range(32, 48))
 
 @pytest.fixture
 def far(own_netns: None) -> Iterator[str]:
-    with netns.named("edge-unicast") as (name,):
-        ip("link", "set", "peer0", "netns", name, "name", "eth0")
-        ip("link", "set", "eth0", "up", netns=name)
-        for place, v4, v6 in ((None, NEAR4, NEAR6), (name, FAR4, FAR6)):
-            ip("addr", "add", f"{v4}/24", "dev", "eth0", netns=place)
-            ip("addr", "add", f"{v6}/64", "dev", "eth0", "nodad", netns=place)
+    with netns.neighbour((NEAR4, NEAR6), (FAR4, FAR6)) as name:
         yield name
 
 
