@@ -56,9 +56,11 @@ def plan_for(world: World) -> Plan:
         status=known,
         now=now,
     )
+    children = _children(world, verdict)
+    lost = bool(known.observed_generation) and any(there is None for _, there in children)
     return Plan(
-        doubtful=meta.get("uid") if known.observed_generation and _has_lost(world, verdict) else None,
-        apply=_to_apply(world, verdict),
+        doubtful=meta.get("uid") if lost else None,
+        apply=tuple(body for body, there in children if there is None or not manifests.as_built(body, there)),
         delete=_to_delete(world, verdict),
         prune=_to_prune(known, verdict),
         events=(*_verdict_events(world, verdict, known), *_ownership_events(world, running, known)),
@@ -67,15 +69,8 @@ def plan_for(world: World) -> Plan:
     )
 
 
-def _has_lost(world: World, verdict: Verdict) -> bool:
-    """Whether an object is missing that a cluster in this state has."""
-    there = {body["metadata"]["name"] for body in world.config_maps}
-    wanted = {names.config_map(config.cluster, config.node) for config in verdict.configs}
-    return not wanted <= there or (verdict.keys is not None and world.key_secret is None)
-
-
-def _to_apply(world: World, verdict: Verdict) -> tuple[Body, ...]:
-    """The key Secret first: without it an agent can do nothing with a configuration."""
+def _children(world: World, verdict: Verdict) -> tuple[tuple[Body, Body | None], ...]:
+    """What the agents must find, each with what is there. The key Secret first: without it they can do nothing."""
     wanted: list[tuple[Body, Body | None]] = []
     if verdict.keys is not None:
         name = world.cluster["metadata"]["name"]
@@ -84,7 +79,7 @@ def _to_apply(world: World, verdict: Verdict) -> tuple[Body, ...]:
     for config in verdict.configs:
         body = manifests.config_map(config, world.agent_namespace)
         wanted.append((body, found.get(body["metadata"]["name"])))
-    return tuple(body for body, there in wanted if there is None or not manifests.as_built(body, there))
+    return tuple(wanted)
 
 
 def _to_delete(world: World, verdict: Verdict) -> tuple[Ref, ...]:
