@@ -13,8 +13,9 @@ from edge.netns import ip, run, veth
 from edge.waiting import until
 from vyos_agent.core.events import Held
 from vyos_agent.core.model import Vip
-from vyos_agent.edge.addresses import AddressKeeper, Grant, Slot
+from vyos_agent.edge.addresses import AddressKeeper, Slot
 from vyos_agent.edge.clock import now
+from vyos_agent.edge.grants import Grant
 from vyos_agent.edge.kernel import Entry, Kernel
 from vyos_agent.edge.links import Links
 

@@ -1,7 +1,8 @@
 """The address worker on virtual time: what `edge/addresses.py` does to a real kernel, step by step.
 
-It shares that module's rules, not its code: the newest Hold wins, what is late gets less, one gate stands before every
-write and another look after a slow one. A freeze may fall before the gate, or between the gate and the kernel.
+It shares that module's arithmetic (`edge/grants.py`), and its rules but not its code: the newest Hold wins, what is
+late gets less, one gate stands before every write and another look after a slow one. A freeze may fall before the gate,
+or between the gate and the kernel.
 """
 
 from __future__ import annotations
@@ -12,32 +13,13 @@ from collections.abc import Mapping
 
 from vyos_agent.core.events import Held
 from vyos_agent.core.model import Vip
+from vyos_agent.edge.grants import SLIP_MS, Grant, granted
 
 if typing.TYPE_CHECKING:
     from sim.host import Host
 
-SLIP_MS = 100
-"""As in edge/addresses.py: a later call gets less, and a slower one is asked about again."""
 RETRY_MS = 1_000
 """A refused address is tried again with the next renewal, or after this."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Grant:
-    """A lifetime that the core gave to one address, and when; `due` until it is written into the kernel."""
-
-    life_ms: int
-    issued_ms: int
-    due: bool
-
-    def seconds(self, at_ms: int) -> int:
-        """What to write at this instant."""
-        late_ms = at_ms - self.issued_ms
-        if late_ms >= self.life_ms:
-            return 0
-        if not self.due:
-            return (self.life_ms - late_ms) // 1000
-        return max(1, (self.life_ms - (late_ms if late_ms > SLIP_MS else 0)) // 1000)
 
 
 class Keeper:
@@ -56,7 +38,7 @@ class Keeper:
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Carry out a Hold, after the time that netlink takes."""
         old = self._wanted or {}
-        wanted = {vip: _grant(old.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
+        wanted = {vip: granted(old.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
         if self._wanted is None or old.keys() != wanted.keys():
             self._level += 1
             self._told = None
@@ -124,10 +106,3 @@ class Keeper:
     def _answer(self, level: int, answer: Held) -> None:
         if level == self._level:
             self._host.feed(answer)
-
-
-def _grant(old: Grant | None, life_ms: int, at_ms: int) -> Grant:
-    """0 leaves an address as it is, and so what was granted to it before."""
-    if life_ms == 0 and old is not None:
-        return old
-    return Grant(life_ms, at_ms, due=life_ms > 0)

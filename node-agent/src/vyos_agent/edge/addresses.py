@@ -19,35 +19,16 @@ from vyos_agent.core.events import Held
 from vyos_agent.core.model import Vip
 from vyos_agent.edge import placing
 from vyos_agent.edge.clock import now
+from vyos_agent.edge.grants import SLIP_MS, Grant, granted
 from vyos_agent.edge.kernel import Entry, Kernel, Put
 from vyos_agent.edge.placing import Placing, Seen
 
 logger = logging.getLogger(__name__)
 
-SLIP_MS = 100
-"""A call that took longer is asked about again: the node may have lost its authority meanwhile (protocol section 6)."""
 GONE = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV})
 """Refusals of a removal that say that there is nothing to remove."""
 STOP_S = 2.0
 """How long a stop waits for a thread that the kernel may hold up."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Grant:
-    """A lifetime that the core gave to one address, and when; `due` until it is written into the kernel."""
-
-    life_ms: int
-    issued_ms: int
-    due: bool
-
-    def seconds(self, at_ms: int) -> int:
-        """What to write into the kernel at this instant: late is less, but for the kernel's smallest unit."""
-        late_ms = at_ms - self.issued_ms
-        if late_ms >= self.life_ms:
-            return 0
-        if not self.due:
-            return (self.life_ms - late_ms) // 1000
-        return max(1, (self.life_ms - (late_ms if late_ms > SLIP_MS else 0)) // 1000)
 
 
 class Slot:
@@ -120,7 +101,7 @@ class AddressKeeper(threading.Thread):
         """Carry out a Hold; the slot's `answer` is called in the loop when there is anything new to tell."""
         with self._ready:
             old = slot.wanted or {}
-            wanted = {vip: _grant(old.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
+            wanted = {vip: granted(old.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
             if slot.wanted is None or old.keys() != wanted.keys():
                 slot.level += 1
                 slot.told = None
@@ -295,10 +276,3 @@ class AddressKeeper(threading.Thread):
                 logger.warning("%s: cannot hold %s: %s", slot.name, vip.text, text)
         slot.told = held
         slot.answer(held)
-
-
-def _grant(old: Grant | None, life_ms: int, at_ms: int) -> Grant:
-    """0 leaves an address as it is, and so what was granted to it before."""
-    if life_ms == 0 and old is not None:
-        return old
-    return Grant(life_ms, at_ms, due=life_ms > 0)
