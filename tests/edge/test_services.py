@@ -55,7 +55,8 @@ def units(host: Host) -> None:
     host.service("once", "Type=oneshot", f"ExecStart=/bin/sh -c 'echo once >> {log}'")
     host.service("bad", "Type=oneshot", "ExecStart=/bin/sh -c 'exit 7'")
     host.service("slow", "Type=oneshot", "RemainAfterExit=yes", "ExecStart=/bin/sleep 30")
-    host.service("stubborn", "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'", "TimeoutStopSec=600")
+    # One process: of a unit's last child, a user's systemd on cgroup v1 is told nothing, and it waits for that child
+    host.service("stubborn", "ExecStart=/bin/sh -c 'trap \"\" TERM; exec sleep 3600'", "TimeoutStopSec=60")
     host.service("brief", "ExecStart=/bin/sleep 0.3")
     host.ctl("mask", "--runtime", "masked.service")
 
