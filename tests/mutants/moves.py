@@ -8,6 +8,14 @@ _H = "sim/test_schedules_handover.py::"
 
 MOVES = (
     Mutant(
+        "lets-go-at-once",
+        "who must let go waits for one that lets go still",
+        "motives.py",
+        "return None if not found and self._one_comes(turn) else _to_best(hard, found)",
+        "return _to_best(hard, found)",
+        _H + "test_who_must_let_go_waits_for_the_one_that_still_lets_go",
+    ),
+    Mutant(
         "long-lives-while-giving",
         "lifetimes of 1 s while a group is given",
         "group.py",

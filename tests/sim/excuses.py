@@ -31,7 +31,7 @@ class Excuses:
     def holders(self, vip: Vip, x: str, y: str, since: int) -> Excuse:
         """Until when both may hold the address."""
         limits = bounds.of(self._world)
-        name = self._world.group_of(vip)
+        name = self._world.was_of(vip)
         found = [
             (since + limits.drift(limits.dead_ms), "the grain of two clocks"),
             self._handed(name, x, y, since, limits),

@@ -261,6 +261,25 @@ def test_leaving_asks_the_next_target_when_the_first_does_not_answer() -> None:
     assert world.hosts["a"].node is None
 
 
+@pytest.mark.parametrize(("reason", "netlink_ms"), [("sigterm", 200), ("maintenance", 900)])
+@pytest.mark.parametrize("after_ms", [40, 60, 120])
+def test_who_must_let_go_waits_for_the_one_that_still_lets_go(reason: str, netlink_ms: int, after_ms: int) -> None:
+    """ "a voluntary move leaves no moment with no holder", nor when a second one begins before the first is over"""
+    world = cluster("ab")
+    world.hosts["b"].feed(Forced(Force.ACTIVE, "g"))
+    world.run(D)
+    assert world.holders() == {"b"}
+    world.hosts["b"].netlink_ms = (netlink_ms, netlink_ms)
+    world.hosts["b"].netlink_bound_ms = netlink_ms
+    since = world.now
+    world.hosts["a"].feed(Forced(Force.ACTIVE, "g"))
+    world.run(after_ms)
+    give(world, reason)
+    world.run(2 * D)
+    assert world.holders() == world.owners() == {"b"}, transcript(world)
+    assert world.dark_ms(since) == 0, transcript(world)
+
+
 def test_leaving_with_no_target_releases_at_its_limit() -> None:
     """ "at its limit A releases whatever happened" """
     world = cluster("ab")

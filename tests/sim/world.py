@@ -54,6 +54,7 @@ class World:
         self.careful = False
         """Whether whoever inflicts faults says which groups they may move (`Peace.harm`)."""
         self._newest: Config | None = None
+        self._brought: dict[Vip, str] = {}
         self._groups: dict[str, Group] = {}
         self._looks: set[int] = set()
         for c in configs:
@@ -191,11 +192,16 @@ class World:
         newest = max((h.config for h in self.hosts.values()), key=lambda c: c.generation)
         if newest is not self._newest:
             self._newest, self._groups = newest, {g.name: g for g in newest.groups}
+            self._brought |= {vip: g.name for g in newest.groups for vip in g.vips}
         return self._groups
 
     def group_of(self, vip: Vip) -> str | None:
         """The group that brings this address along; None: it was in a group that is gone."""
         return next((name for name, g in self.groups.items() if vip in g.vips), None)
+
+    def was_of(self, vip: Vip) -> str | None:
+        """The group that brings it along, or brought it last: what is removed may be in the middle of a move."""
+        return self.group_of(vip) or self._brought.get(vip)
 
     def owners(self, name: str = "g") -> set[str]:
         """Hosts that say that they own it, and do not ask or give it to another."""

@@ -11,7 +11,7 @@ import dataclasses
 
 from vyos_agent.core import handover
 from vyos_agent.core.election import Candidate, Watch
-from vyos_agent.core.model import Group, MemberId, Reason
+from vyos_agent.core.model import Group, MemberId, Reason, State
 from vyos_agent.core.services import Backoff
 from vyos_agent.core.turn import Turn
 
@@ -22,6 +22,11 @@ KNOWN_KEEPALIVES = 2
 """For so long a move that a new configuration asks for waits for members that do not carry it yet: one of them may be
 the best target."""
 _CONFIGURED = frozenset({Reason.MAINTENANCE, Reason.REMOVED})
+
+YIELDED_MS = 2_000
+"""For so long an owner that must let go waits for the one that had the group before and stands by in a moment: as long
+as a leaving member waits for an answer (`handover.LEAVING_ANSWER_MS`), for this may be one."""
+_STANDS_BY_SOON = frozenset({State.GIVING, State.YIELDING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,10 +53,13 @@ class Motives:
         self._monitors = Watch()
         self._ranks = Watch()
         self._due_ms: list[int] = []
+        self._alone_ms: int | None = None
+        """Since when there is nobody to give to but one that still lets go."""
 
     def restart(self) -> None:
         """This member began or ceased to own the group."""
         self.forced = self.failed_here = False
+        self._alone_ms = None
         self._tried.clear()
         self._watch_anew()
 
@@ -79,7 +87,8 @@ class Motives:
         if hard in _CONFIGURED and not self._all_know(turn):
             return None
         if hard is not None:
-            return _to_best(hard, handover.targets(turn, hard=True, tried=self._tried))
+            found = handover.targets(turn, hard=True, tried=self._tried)
+            return None if not found and self._one_comes(turn) else _to_best(hard, found)
         ready = handover.targets(turn, hard=False, tried=())
         self._monitors.see((c.member for c in ready if c.reaches_more(turn.mine)), turn.now)
         self._ranks.see((c.member for c in ready if group.auto_failback and c.outranks(turn.mine)), turn.now)
@@ -99,6 +108,23 @@ class Motives:
         limit_ms = turn.at.configured_ms + KNOWN_KEEPALIVES * turn.at.config.keepalive_ms
         self._due_ms.append(limit_ms)
         return turn.at.same_generation or turn.now >= limit_ms
+
+    def _one_comes(self, turn: Turn) -> bool:
+        """Whether a member that has just given this group away will stand by soon, and can take it back."""
+        coming = any(
+            s.direct
+            and not s.peer.leaving
+            and s.entry.state in _STANDS_BY_SOON
+            and s.candidate.member not in self._tried
+            for s in turn.view.standings.values()
+        )
+        if not coming:
+            return False
+        if self._alone_ms is None:
+            self._alone_ms = turn.now
+        limit_ms = self._alone_ms + YIELDED_MS
+        self._due_ms.append(limit_ms)
+        return turn.now < limit_ms
 
     def _better(self, group: Group, ready: list[Candidate], turn: Turn) -> Motive | None:
         """The best of those that have been strictly better for long enough."""
