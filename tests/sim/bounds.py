@@ -76,12 +76,11 @@ class Bounds:
 def of(world: World) -> Bounds:
     """As the hosts are configured now."""
     configs = [h.config for h in world.hosts.values()]
-    weather = world.network.weather
     return Bounds(
         keepalive_ms=max(c.keepalive_ms for c in configs),
         dead_ms=max(c.dead_ms for c in configs),
         members=len(configs),
-        delay_ms=world.network.delay_ms[1] + (weather.late_ms if weather.reorder or weather.duplicate else 0),
+        delay_ms=max(world.network.delay_ms[1], world.network.slow_ms) + world.network.weather.late_ms,
         netlink_ms=max(world.netlink_ms[1], *(h.netlink_bound_ms for h in world.hosts.values())),
         job_ms=max(h.systemd.job_ms[1] for h in world.hosts.values()),
         failback_ms=max((g.failback_delay_ms for c in configs for g in c.groups), default=0),

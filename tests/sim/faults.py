@@ -16,6 +16,9 @@ if typing.TYPE_CHECKING:
 
 Args = tuple[str, ...]
 
+BYGONE_MS = 2_000
+"""For so long after a slow network or kernel is fast again, moves that were begun before are judged by the slow one."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:

@@ -182,12 +182,16 @@ def sigterm(driver: Driver, name: str, back_ms: str) -> bool:
     if not machine.runs:
         return False
     driver.harm_of(name)
+    life = machine.life
     machine.feed(Stopping())
 
     def gone() -> None:
-        if driver.host(name).node is not None and driver.host(name).runs:
+        if machine.clock.paused:
+            driver.mend_later(500, gone)
+            return
+        if machine.node is not None and machine.life == life:
             driver.harm_of(name)
-            driver.host(name).kill()  # the grace period is over
+            machine.kill()  # the grace period is over
         _start_later(driver, name, 1)
 
     driver.mend_later(20_000 + int(back_ms), gone)

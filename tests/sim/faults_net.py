@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from sim.driver import Driver
-from sim.faults import Args, Shape, for_pair, host, kind, some
+from sim.faults import BYGONE_MS, Args, Shape, for_pair, host, kind, some
 
 
 @kind("cut", for_pair)
@@ -123,16 +123,20 @@ def duplicate(driver: Driver, percent: str, for_ms: str) -> bool:
 def reorder(driver: Driver, percent: str, late_ms: str, for_ms: str) -> bool:
     """A share of all frames is late, so that later ones overtake them."""
     weather = driver.world.network.weather
-    if weather.reorder:
+    if weather.late_ms:
         return False
     weather.reorder, weather.late_ms = int(percent) / 100, int(late_ms)
     driver.harm()
 
     def over() -> None:
-        weather.reorder, weather.late_ms = 0.0, 0
+        weather.reorder = 0.0
         driver.harm()
 
+    def bygone() -> None:
+        weather.late_ms = 0
+
     driver.mend_later(int(for_ms), over)
+    driver.mend_later(int(for_ms) + BYGONE_MS, bygone)
     return True
 
 
@@ -145,16 +149,21 @@ def delay(driver: Driver, most_ms: str, for_ms: str) -> bool:
     """The network is slower."""
     network = driver.world.network
     before = network.delay_ms
-    if before[1] >= int(most_ms):
+    if network.slow_ms or before[1] >= int(most_ms):
         return False
     network.delay_ms = (before[0], int(most_ms))
+    network.slow_ms = int(most_ms)
     driver.harm()
 
     def over() -> None:
         network.delay_ms = before
         driver.harm()
 
+    def bygone() -> None:
+        network.slow_ms = 0
+
     driver.mend_later(int(for_ms), over)
+    driver.mend_later(int(for_ms) + BYGONE_MS, bygone)
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from sim.driver import Driver
-from sim.faults import Args, Shape, host, kind, some
+from sim.faults import BYGONE_MS, Args, Shape, host, kind, some
 from vyos_agent.core.events import Forced, Hinted
 from vyos_agent.core.model import Force
 
@@ -65,7 +65,7 @@ def slow_netlink(driver: Driver, name: str, most_ms: str, for_ms: str) -> bool:
         machine.netlink_bound_ms = 0 if machine.netlink_ms is None else machine.netlink_bound_ms
 
     driver.mend_later(int(for_ms), over)
-    driver.mend_later(int(for_ms) + 2_000, bygone)
+    driver.mend_later(int(for_ms) + BYGONE_MS, bygone)
     return True
 
 

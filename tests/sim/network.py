@@ -66,6 +66,8 @@ class Network:
         self._rng = random.Random(f"network {seed}")
         self._tape_rng = random.Random(f"tape {seed}")
         self.delay_ms = delay_ms
+        self.slow_ms = 0
+        """The longest delay of late: what was sent then may be under way."""
         self.weather = Weather()
         self.cut: set[tuple[str, str]] = set()
         """(sender, receiver) on every LAN."""

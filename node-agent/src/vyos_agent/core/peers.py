@@ -53,7 +53,7 @@ class Peers:
             peer.groups = {g: e for g, e in peer.groups.items() if g in groups or g not in self._groups}
         self._groups = groups
         self.members = members - {self.me}
-        for member in self.members - self.table.keys():
+        for member in self.members.difference(self.table):
             self.table[member] = Peer(id=member, since_ms=now)
         self._forget_strangers()
 
