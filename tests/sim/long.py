@@ -1,6 +1,7 @@
 """Long runs: thousands of scenarios, each from its own seed, until so many hours are simulated and nothing is missing.
 
     python -m sim.long --hours 1000 --seed 7 [--jobs 2]     print the counts; fail at the first broken invariant
+    python -m sim.long --hours 1000 --seed 7 --keep-going   fail at the end, with all that broke
     python -m sim.long --replay FILE                        run a transcript again, and print its log
 
 SIGTERM ends it early, with the counts so far. Fails, too, when a kind of fault came less than a hundred times, or a
@@ -99,6 +100,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--hours", type=float, default=1.0, help="simulated hours")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--keep-going", action="store_true", help="go on when an invariant is broken")
     parser.add_argument("--replay", type=pathlib.Path, help="a transcript")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(), help="where a failing transcript is put")
     args = parser.parse_args(argv)
@@ -106,6 +108,7 @@ def main(argv: Sequence[str]) -> int:
         return replay(args.replay)
     total, begun = Total(), time.monotonic()
     ended: list[int] = []
+    broken: list[Outcome] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
     print(f"seed {args.seed}, {args.hours:g} hours", flush=True)
     with concurrent.futures.ProcessPoolExecutor(max_workers=args.jobs) as pool:
@@ -117,16 +120,19 @@ def main(argv: Sequence[str]) -> int:
                 outcome = future.result()
                 total.add(outcome)
                 if outcome.broken is not None:
+                    broken.append(outcome)
+                    print(f"scenario {outcome.seed} is broken: {str(outcome.broken).splitlines()[0]}", flush=True)
+                if broken and not args.keep_going:
                     pool.shutdown(cancel_futures=True)
-                    return failed(outcome, args.out)
+                    return failed(broken[0], args.out)
                 if total.simulated_ms < args.hours * HOUR_MS and not ended:
                     running.add(pool.submit(run, next(source)))
                 if total.runs % EVERY_RUNS == 0:
                     print(f"  {total.simulated_ms / HOUR_MS:.0f} h, {total.done.total()} faults", flush=True)
     total.print(time.monotonic() - begun)
     missing = total.missing() if args.hours >= FULL_HOURS or ended else []
-    print("\n".join(missing) if missing else "no invariant broken")
-    return 1 if missing else 0
+    print("\n".join(missing + [f"broken: scenario {o.seed}" for o in broken]) or "no invariant broken")
+    return 1 if missing or broken else 0
 
 
 def failed(outcome: Outcome, folder: pathlib.Path) -> int:
