@@ -49,9 +49,9 @@ def enter_script(name: str, controllers: tuple[str, ...] = CONTROLLERS) -> str:
 def members(name: str) -> list[int]:
     """Return the processes of a cgroup and of all cgroups below it."""
     pids: set[int] = set()
-    for file in (ROOT / "freezer" / GROUP / name).rglob("cgroup.procs"):
+    for folder in _tree(ROOT / "freezer" / GROUP / name):
         try:
-            pids.update(int(pid) for pid in file.read_text().split())
+            pids.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
         except OSError:  # it went meanwhile
             continue
     return sorted(pids)
@@ -81,8 +81,8 @@ def end(name: str, timeout_s: float = 10.0) -> None:
             _kill(pid)
         # A frozen task (hung node, paused container) dies only when thawed. Kill first, thaw then, so that nothing
         # of a dead node runs on for a moment.
-        for state in sorted((ROOT / "freezer" / GROUP / name).rglob("freezer.state"), reverse=True):
-            _write(state, "THAWED")
+        for folder in reversed(_tree(ROOT / "freezer" / GROUP / name)):
+            _write(folder / "freezer.state", "THAWED")
         if time.monotonic() > deadline:
             raise GroundError(f"processes of {GROUP}/{name} do not end: {pids}")
         time.sleep(0.02)
@@ -96,11 +96,15 @@ def remove_all() -> None:
         end(".")
 
 
+def _tree(folder: Path) -> list[Path]:
+    """A folder and all below it, parents first. Not by rglob, which fails when a cgroup goes while it looks."""
+    return [Path(path) for path, _, _ in os.walk(folder)]
+
+
 def _remove(folder: Path, deadline: float) -> None:
     while folder.exists():
-        for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        for path in reversed(_tree(folder)):
             _rmdir(path)
-        _rmdir(folder)
         if folder.exists() and time.monotonic() > deadline:
             raise GroundError(f"cgroup {folder} is still busy")
         if folder.exists():
