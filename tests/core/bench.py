@@ -46,7 +46,7 @@ class Bench:
         holds = self._perform(event)
         while holds and self.answers_holds and not self.over:
             holds += self._perform(self._hold(holds.pop(0)))
-        assert self.node.deadline > self.now or self.over
+        assert self.node.deadline > self.now
         return self.effects[mark:]
 
     def _perform(self, event: Event) -> list[Hold]:

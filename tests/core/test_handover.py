@@ -125,6 +125,23 @@ class TestOwner:
         others["c"].say(handover=Handover.REFUSE, target=me(bench))
         assert bench.entry().target == others["b"].id
 
+    def test_a_leaving_member_waits_for_one_that_lets_go_still(self) -> None:
+        bench, others = owner("ab")
+        others["b"].say(state=State.YIELDING)
+        bench.step(Stopping())
+        assert bench.state() is State.OWNER
+        keep_saying(others, 1_900)
+        assert bench.state() is State.OWNER
+        others["b"].say(state=State.STANDBY)
+        assert (bench.state(), bench.entry().target) == (State.ASKING, others["b"].id)
+
+    def test_but_waits_2_s_at_most(self) -> None:
+        bench, others = owner("ab")
+        others["b"].say(state=State.YIELDING)
+        bench.step(Stopping())
+        keep_saying(others, 2_100)
+        assert VIP not in bench.kernel
+
     def test_a_leaving_member_lets_go_at_its_limit(self) -> None:
         bench, others = owner("ab")
         bench.step(Stopping())

@@ -57,6 +57,20 @@ class TestTarget:
         keep_saying(others, V_MS)
         assert decided(bench.effects)[-1] == (State.OWNER, State.YIELDING, "AddFailed")
 
+    def test_after_that_it_refuses_the_same_giver_until_it_stops_giving(self) -> None:
+        bench, others = self.target()
+        bench.refuses = {VIP: "EPERM"}
+        give = {"state": State.GIVING, "handover": Handover.GO, "target": me(bench), "cause": Cause.LEAVING}
+        others["b"].say(**give)
+        keep_saying(others, 500)
+        others["b"].say(epoch=6, **give)
+        assert [d for d in decided(bench.effects) if d[1] is State.OWNER] == [(State.STANDBY, State.OWNER, "PeerLeft")]
+        assert (bench.state(), bench.entry().handover) == (State.STANDBY, Handover.REFUSE)
+        bench.refuses = {}
+        others["b"].say(state=State.OWNER, handover=Handover.NONE, target=0)
+        others["b"].say(state=State.ASKING, handover=Handover.ASK, target=me(bench), cause=Cause.LEAVING)
+        assert bench.entry().handover is Handover.READY
+
     def test_lives_grow_and_the_lan_is_told_again_when_the_giver_has_let_go(self) -> None:
         bench, others = self.target()
         others["b"].say(state=State.GIVING, handover=Handover.GO, target=me(bench), cause=Cause.REQUESTED)

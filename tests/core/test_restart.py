@@ -154,6 +154,14 @@ class TestRolledBack:
         clone.sequence = 1_000
         assert clone.say() == [Stopped(Ending.ROLLED_BACK)]
 
+    def test_at_the_very_instant_of_a_deadline(self) -> None:
+        bench = Bench()
+        b = Puppet(bench, "b")
+        b.acks = 1_000
+        bench.now = bench.node.deadline
+        assert b.say() == [Stopped(Ending.ROLLED_BACK)]
+        assert bench.node.deadline > bench.now, "even then"
+
     def test_sequences_that_are_used_up(self) -> None:
         """Their low half is what a list of peers has: a second turn of it would let old recordings prove themselves."""
         bench = Bench(config("a", [group(members="ab")]))

@@ -92,6 +92,7 @@ class Node:
         if late:
             self._fall_asleep(now, spare_linked=False)
         if self._ending is not None:
+            self.deadline = NEVER_MS
             return self._end(self._ending)
         self._judge(now)
         out: list[Effect] = [self._holding.first(self.config)] if self._first else []
