@@ -398,24 +398,3 @@ def test_a_target_that_failed_refuses() -> None:
     giver.stands(State.ASKING, epoch=7, handover=Handover.ASK, cause=Cause.LEAVING, target=lab.me).say()
     lab.run(20)
     assert lab.entry().handover is Handover.READY, "another handover is another matter"
-
-
-def test_who_must_let_go_waits_for_one_that_lets_go_still() -> None:
-    """[HAND-17] An owner that must let go, and hears nobody to give to but a member that lets the group go still, must
-    wait for that one for up to 2 s.
-    """
-    lab, (b,) = owning(names="b")
-    b.stands(State.YIELDING).beats(100)
-    lab.run(100)
-    lab.feed(Stopping())
-    lab.run(1_800)
-    assert (lab.state(), lab.holds()) == (State.OWNER, {VIP})
-    b.stands(State.STANDBY).say()
-    lab.run(10)
-    assert (lab.state(), lab.entry().target) == (State.ASKING, b.id)
-    lab, (b,) = owning(names="b")
-    b.stands(State.YIELDING).beats(100)
-    lab.run(100)
-    lab.feed(Stopping())
-    lab.run(2_300)
-    assert lab.holds() == frozenset(), "not for ever"

@@ -1,4 +1,4 @@
-"""Rules of planned moves and host services (docs/protocol.md sections 11 and 17)."""
+"""Rules of planned moves and host services (docs/protocol.md sections 11, 12 and 17)."""
 
 from __future__ import annotations
 
@@ -278,3 +278,24 @@ def test_a_stop_that_failed(hard: bool) -> None:
 
 def test_patience_counts_with_the_larger_keepalive() -> None:
     assert handover.patience_ms(1_000, 10) == handover.patience_ms(10, 1_000) == 4_000
+
+
+def test_who_must_let_go_waits_for_one_that_lets_go_still() -> None:
+    """[HAND-17] An owner that must let go, and hears nobody to give to but a member that lets the group go still, must
+    wait for that one for up to 2 s.
+    """
+    lab, (b,) = owning(names="b")
+    b.stands(State.YIELDING).beats(100)
+    lab.run(100)
+    lab.feed(Stopping())
+    lab.run(1_800)
+    assert (lab.state(), lab.holds()) == (State.OWNER, {VIP})
+    b.stands(State.STANDBY).say()
+    lab.run(10)
+    assert (lab.state(), lab.entry().target) == (State.ASKING, b.id)
+    lab, (b,) = owning(names="b")
+    b.stands(State.YIELDING).beats(100)
+    lab.run(100)
+    lab.feed(Stopping())
+    lab.run(2_300)
+    assert lab.holds() == frozenset(), "not for ever"
