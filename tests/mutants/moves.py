@@ -8,6 +8,14 @@ _H = "sim/test_schedules_handover.py::"
 
 MOVES = (
     Mutant(
+        "mute-after-deafness",
+        "an owner that is heard again announces again",
+        "peers.py",
+        "peer.contacts += 1",
+        "pass",
+        "spec/test_skew.py::test_an_owner_announces_when_it_is_heard_again",
+    ),
+    Mutant(
         "lets-go-at-once",
         "who must let go waits for one that lets go still",
         "motives.py",

@@ -103,13 +103,18 @@ class Excuses:
         if down is None or down.at_ms > self._world.now:
             return NEVER_MS, f"{x} was never killed"
         drift_ms = limits.drift(limits.dead_ms)
-        if down.states.get(name or "") in (State.GIVING, State.YIELDING, State.ASKING):
-            return down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS + drift_ms, f"{x} killed in a handover"
+        life_ms = bounds.lifetime_ms(down.dead_ms, down.keepalive_ms)
+        match down.states.get(name or ""):
+            case State.GIVING:
+                return down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS + drift_ms, f"{x} killed in a handover"
+            case State.YIELDING | State.ASKING:  # the lives of one that yields to a rival are as long as an owner's
+                return down.at_ms + life_ms + LATE_MS + drift_ms, f"{x} killed as it let go"
+            case _:
+                pass
         n = bounds.allowance(down.dead_ms, down.keepalive_ms)
         lost = down.frames - self._world.network.pairs[x, y].delivered
         if n >= 0 and lost <= n:
             return NEVER_MS, f"{x} went down with {lost} of {n} frames lost"
-        life_ms = bounds.lifetime_ms(down.dead_ms, down.keepalive_ms)
         return down.at_ms + life_ms + LATE_MS + drift_ms, f"{x} went down with {lost} frames lost"
 
     def _was_down(self, x: str, after_ms: int) -> Excuse:

@@ -196,6 +196,7 @@ class Host:
     def roll_back(self, saved: Snapshot) -> None:
         """The machine is restored as it was, its clocks too: same life, older state."""
         self._end()
+        self._power += 1  # what was under way in its kernel and its systemd is of a future that has not been
         self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
         self.resumed_ms = self.world.now
         self.clock.set_back(self.world.now, saved.at_ms)

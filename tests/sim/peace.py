@@ -22,6 +22,8 @@ class Peace:
         """Every host runs, every two hear each other or share a neighbour, no frame is lost on purpose."""
         self.whole_ms = NEVER
         """Every host runs, all hear each other on every LAN, and all have one configuration."""
+        self.same_ms = NEVER
+        """All have one configuration, and work by it."""
         self.harmed_ms: dict[str, int] = {}
         """By group: when something happened that may move it."""
         self.replayed_ms = -NEVER
@@ -42,6 +44,7 @@ class Peace:
         cut = bool(network.cut or network.cut_on or network.deaf)
         same = {(h.config.generation, h.seen_generation) for h in world.hosts.values()}
         self.joined_ms = min(self.joined_ms, now) if joined else NEVER
+        self.same_ms = min(self.same_ms, now) if len(same) == 1 else NEVER
         self.whole_ms = min(self.whole_ms, now) if joined and not cut and len(same) == 1 else NEVER
 
     def harm(self, groups: typing.Iterable[str] | None) -> None:

@@ -82,8 +82,12 @@ class Words:
                     claims.popitem(last=False)
             return
         other, at_ms = before
-        heard_ms = world.peace.joined_ms + bounds.of(world).settled_ms
-        if at_ms > heard_ms:
+        limits = bounds.of(world)
+        heard_ms = world.peace.joined_ms + limits.settled_ms
+        new_ms = world.peace.same_ms + limits.exchange_ms  # before, one of the two may not have known the group
+        if at_ms <= world.peace.whole_ms + limits.settled_ms:
+            new_ms += limits.settled_ms  # who knows of it is not told by relay
+        if at_ms > max(heard_ms, new_ms):
             self._fail(
                 "one claim an epoch",
                 "at most one claim per epoch and group while all members hear each other directly or by one relay",

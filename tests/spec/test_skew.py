@@ -202,3 +202,24 @@ def test_no_unauthenticated_answer_enters_the_core() -> None:
     assert told == {
         "Woke", "Sent", "Held", "LinkChanged", "Monitored", "Served", "Forced", "Configured", "Hinted", "Stopping"
     }  # fmt: skip
+
+
+def test_an_owner_announces_when_it_is_heard_again() -> None:
+    """[ARP-5] An owner must announce with the full count when it meets a member, and when a member acknowledges it
+    again after more than three of that member's keepalives in which it did not.
+    """
+    lab, (peer,) = owning()
+    lab.run(5_000)
+    for missed_ms, told in ((3 * K, []), (5 * K, [0, 100, 200])):
+        peer.deaf = True
+        lab.run(missed_ms - K // 2)
+        peer.deaf = False
+        at = lab.now
+        lab.run(10 * K)
+        announced = lab.when("announce", at)
+        assert [when - announced[0] for when in announced] == told
+        assert not told or announced[0] - at <= 2 * K
+    at = lab.now
+    lab.meet(lab.puppet("c").stands(State.STANDBY))
+    lab.run(10 * K)
+    assert len(lab.when("announce", at)) == 3

@@ -82,7 +82,7 @@ class GroupMachine:
         self.announcer = Announcer()
         self.rival: Rival | None = None
         """Somebody else claims the group or lets it go, and the LAN was told once."""
-        self.met: frozenset[tuple[MemberId, int]] = frozenset()
+        self.met: frozenset[tuple[MemberId, int, int]] = frozenset()
         """Lives of other members that this owner believed when it looked last."""
         self.services = Services()
         self.stand_back = Backoff()

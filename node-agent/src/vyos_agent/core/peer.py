@@ -78,6 +78,8 @@ class Peer:
     """The same, the newest part included: its entries about groups may be older than the acknowledgement."""
     mark: tuple[int, int] = (0, 0)
     """The newest of my sequences that it acknowledged, and when that was sent: dates what it says later."""
+    contacts: int = 0
+    """How often it has begun to hear this node, after a while in which it did not."""
     groups: dict[GroupId, wire.GroupEntry] = dataclasses.field(default_factory=dict)
     told_ms: int = FOREVER_AGO
     """When the newest frame of this life was heard by another member, by that one's word."""

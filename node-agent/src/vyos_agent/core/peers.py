@@ -23,6 +23,9 @@ CLOCK_ERROR = 1_000
 """Two clocks drift apart by less than one part in this: ten times what a crystal does."""
 GROUPS_MAX = 64
 """Groups of which a peer's word is kept: 32 of a configuration, and as many of one that this node has not got yet."""
+DEAF_KEEPALIVES = 3
+"""A member that acknowledged nothing new in so many of its keepalives may have missed an announcement, too: one or two
+frames are lost now and then."""
 UNPROVED_MAX = 32
 """Unproved lives in one frame: the byte that counts its peers holds 64 members, 16 strangers and these."""
 
@@ -150,6 +153,9 @@ class Peers:
         self._note_part(peer, beat, acked)
         sent_ms = self.sent.at_ms(acked)
         if sent_ms is not None:
+            if sent_ms - peer.mark[1] > DEAF_KEEPALIVES * beat.keepalive_ms:
+                peer.contacts += 1
+                self.changed = True
             peer.mark = (acked, sent_ms)
         peer.newest = beat.sequence
         peer.dead_ms, peer.keepalive_ms, peer.generation = beat.dead_ms, beat.keepalive_ms, beat.generation

@@ -229,10 +229,11 @@ def _is_cut_off(m: GroupMachine, turn: Turn) -> bool:
 def _defend(m: GroupMachine, turn: Turn) -> None:
     """Tell the LAN once when a rival is heard, and in full when it has let go: clients follow the last word.
 
-    In full, too, when a rival does not let go in time, and when a member is met again that owns nothing: it may have
-    owned the group until this owner was heard.
+    In full, too, when a rival does not let go in time; when a member is met again that owns nothing, for it may have
+    owned the group until this owner was heard; and when one hears this owner again, for what is near it may have missed
+    the last announcement as it did.
     """
-    met = frozenset((member, s.peer.incarnation) for member, s in turn.view.standings.items())
+    met = frozenset((member, s.peer.incarnation, s.peer.contacts) for member, s in turn.view.standings.items())
     if turn.view.claims or turn.view.letting_go_until_ms is not None:
         if m.rival is None:
             m.rival = Rival(turn.now + RIVAL_KEEPALIVES * turn.at.config.keepalive_ms)

@@ -1,0 +1,237 @@
+"""`make bench-scale`: a thousand clusters from cold, edits, memory, and what is written when nothing happens.
+
+A real API server and etcd, the real operator, and a real kube-sync (with a daemon that only speaks the control
+protocol) on one of the nodes; the other nodes' agents are `fleet`. All of it shares this machine's processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+from ground.apiserver import ApiServer, apiserver
+from scale.fleet import CLUSTERS, Fleet
+from scale.http import Http, Json, in_parallel
+from sync.fakes import Daemon
+
+ROOT = Path(__file__).parents[2]
+OPERATOR_NS, AGENT_NS = "scale-operator", "scale-agents"
+MEMBERS = 3
+GIVE_UP_S = 600
+EDITS_EACH_S = 0.2
+REAL = "node-000"
+"""The node with a real kube-sync."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="scale", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--clusters", type=int, default=1000)
+    parser.add_argument("--nodes", type=int, default=300)
+    parser.add_argument("--edits", type=int, default=300)
+    parser.add_argument("--quiet-minutes", type=float, default=10.0)
+    options = parser.parse_args(argv)
+    with apiserver() as server, tempfile.TemporaryDirectory(prefix="vyos-cluster-scale-") as folder:
+        rows = asyncio.run(_run(server, Path(folder), options))
+    out = ROOT / "build" / "scale.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(rows, indent=1) + "\n")
+    for name, value in rows.items():
+        print(f"{name:<44} {value}")
+    say(f"written to {out.relative_to(ROOT)}")
+    return 0
+
+
+def say(text: str) -> None:
+    """A line for the person who waits, with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+async def _run(server: ApiServer, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    rows: dict[str, object] = {"clusters": options.clusters, "nodes": options.nodes, "processors": os.cpu_count()}
+    nodes = [f"node-{n:03}" for n in range(options.nodes)]
+    server.kubectl("apply", "-f", str(ROOT / "crds/vyosclusters.cluster.vyos.io.yaml"))
+    server.kubectl("wait", "--for=condition=Established", "crd/vyosclusters.cluster.vyos.io")
+    async with Http(server) as http:
+        say(f"creating {options.nodes} nodes and {options.clusters} clusters of {MEMBERS} members")
+        await _populate(http, nodes, options.clusters)
+        fleet = Fleet(http, AGENT_NS, frozenset({REAL}))
+        async with _beside(fleet), _kube_sync(server, folder) as sync:
+            await asyncio.sleep(2)
+            say("starting the operator")
+            begun = time.monotonic()
+            with _process(folder / "operator.log", "vyos_operator", _operator_settings(server)) as operator:
+                rows["cold to Programmed, s"] = round(await _programmed(http, options.clusters, begun, operator), 1)
+                rows["cold to last ConfigMap, s"] = round(max(at for _, at in fleet.seen.values()) - begun, 1)
+                say(f"all Programmed after {rows['cold to Programmed, s']} s; {options.edits} edits")
+                rows |= await _edits(http, fleet, options)
+                await _settled(http)
+                before = await http.writes()
+                say(f"quiet for {options.quiet_minutes:g} minutes")
+                await asyncio.sleep(options.quiet_minutes * 60)
+                after = await http.writes()
+                rows["quiet minutes"] = options.quiet_minutes
+                rows["writes while quiet"] = {k: after[k] - before[k] for k in after}
+                rows |= {f"operator {k}": v for k, v in _memory(operator.pid).items()}
+                rows |= {f"kube-sync {k}": v for k, v in _memory(sync.pid).items()}
+                for process, name in ((operator, "operator"), (sync, "kube-sync")):
+                    if process.poll() is not None:
+                        raise RuntimeError(f"{name} has ended: {(folder / f'{name}.log').read_text()[-2000:]}")
+    return rows
+
+
+async def _populate(http: Http, nodes: list[str], clusters: int) -> None:
+    for namespace in (OPERATOR_NS, AGENT_NS):
+        body: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        await http.request("POST", "/api/v1/namespaces", body)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "psk"}, "stringData": {"secret": "Sc4le!psk"}}
+    await http.request("POST", f"/api/v1/namespaces/{OPERATOR_NS}/secrets", secret)
+    jobs = [
+        http.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+        for name in nodes
+    ]
+    await in_parallel(jobs + [http.request("POST", CLUSTERS, _cluster(n, nodes)) for n in range(clusters)])
+
+
+def _cluster(number: int, nodes: list[str]) -> Json:
+    members = [nodes[(number * MEMBERS + i) % len(nodes)] for i in range(MEMBERS)]
+    address = f"10.{number // 250}.{number % 250}.100/24/eth0"
+    group = {"name": "gateway", "primary": members[0], "secondaries": members[1:], "services": [address]}
+    return {
+        "apiVersion": "cluster.vyos.io/v1alpha1",
+        "kind": "VyosCluster",
+        "metadata": {"name": f"cluster-{number:04}"},
+        "spec": {
+            "interfaces": ["eth0"],
+            "preSharedSecret": {"secretKeyRef": {"name": "psk", "key": "secret"}},
+            "groups": [group],
+        },
+    }
+
+
+async def _programmed(http: Http, clusters: int, begun: float, operator: subprocess.Popen[bytes]) -> float:
+    """Wait until every cluster is Programmed for its generation; seconds since `begun`."""
+    await asyncio.sleep(1)
+    if operator.poll() is not None:
+        raise RuntimeError("the operator ended at once")
+    listed = await http.request("GET", CLUSTERS)
+    done = {c["metadata"]["name"] for c in listed["items"] if _is_programmed(c)}
+    async with asyncio.timeout(GIVE_UP_S):
+        async for _, body in http.watch(CLUSTERS, listed["metadata"]["resourceVersion"]):
+            (done.add if _is_programmed(body) else done.discard)(body["metadata"]["name"])
+            if len(done) >= clusters:
+                break
+    return time.monotonic() - begun
+
+
+def _is_programmed(body: Json) -> bool:
+    conditions = (body.get("status") or {}).get("conditions") or []
+    generation = body["metadata"]["generation"]
+    return any(
+        c["type"] == "Programmed" and c["status"] == "True" and c["observedGeneration"] == generation
+        for c in conditions
+    )
+
+
+async def _edits(http: Http, fleet: Fleet, options: argparse.Namespace) -> dict[str, object]:
+    """One edit after the other: from the answer to the last of its members' ConfigMaps, as a watch shows it."""
+    waits_ms: list[float] = []
+    for number in range(options.edits):
+        name = f"cluster-{number * 7 % options.clusters:04}"
+        patch = {"spec": {"announcements": {"count": 4 + number % 3}}}
+        body = await http.request("PATCH", f"{CLUSTERS}/{name}", patch, "application/merge-patch+json")
+        begun, generation = time.monotonic(), body["metadata"]["generation"]
+        group = body["spec"]["groups"][0]
+        members = [group["primary"], *group["secondaries"]]
+        async with asyncio.timeout(60):
+            waits_ms.append(1000 * (await fleet.reaches(name, members, generation) - begun))
+        await asyncio.sleep(EDITS_EACH_S)
+    cuts = statistics.quantiles(waits_ms, n=100)
+    return {"edits": len(waits_ms), "edit to ConfigMap p50, ms": round(cuts[49]), "p99, ms": round(cuts[98])}
+
+
+async def _settled(http: Http) -> None:
+    """Wait until nothing has been written for 5 s."""
+    before, since = await http.writes(), time.monotonic()
+    while time.monotonic() - since < 5:
+        await asyncio.sleep(1)
+        now = await http.writes()
+        if now != before:
+            before, since = now, time.monotonic()
+
+
+@contextlib.asynccontextmanager
+async def _beside(fleet: Fleet) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(fleet.run())
+        yield
+        task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A real one, for a daemon that takes every configuration."""
+    async with Daemon(folder / "control.sock", REAL).life() as daemon:
+        settings = {
+            "NODE_NAME": REAL,
+            "AGENT_NAMESPACE": AGENT_NS,
+            "CONTROL_SOCKET": str(daemon.path),
+            "HEALTH_PORT": "0",
+            "KUBECONFIG": str(server.kubeconfig),
+        }
+        with _process(folder / "kube-sync.log", "vyos_agent.sync", settings) as process:
+            yield process
+
+
+def _operator_settings(server: ApiServer) -> dict[str, str]:
+    return {
+        "KUBECONFIG": str(server.kubeconfig),
+        "OPERATOR_NAMESPACE": OPERATOR_NS,
+        "AGENT_NAMESPACE": AGENT_NS,
+        "LIVENESS_PORT": str(_free_port()),
+        "POD_NAME": "scale-0",
+    }
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _process(log: Path, module: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["setpriv", "--pdeathsig=KILL", "--", sys.executable, "-m", module]
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            command, env={"PATH": os.environ["PATH"], **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+    try:
+        yield process
+    except BaseException:
+        print(log.read_text()[-3000:], file=sys.stderr)
+        raise
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _memory(pid: int) -> dict[str, float]:
+    """Resident memory now and at most, in MiB (VmRSS and VmHWM of proc(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return {"RSS, MiB": round(found["VmRSS"], 1), "RSS at most, MiB": round(found["VmHWM"], 1)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
