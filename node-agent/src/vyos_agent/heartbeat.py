@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vyos_agent.edge import logs, requests
+from vyos_agent.edge import logs, reader, requests
 from vyos_agent.edge.control import ControlServer, InUse
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.orders import Item, Orders
@@ -113,12 +113,10 @@ def _load(options: argparse.Namespace) -> Item | None:
     """The order in the file, None without a file. Raises FileError, which is a ValueError."""
     if options.config is None:
         return None
-    from vyos_agent.edge import standalone  # the API's models are a burden that only this way needs
-
     peers: dict[str, list[str]] = {}
     for name, address in options.peer:
         peers.setdefault(name, []).append(address)
-    return standalone.load(options.config, options.node, peers)
+    return reader.load(options.config, options.node, peers)
 
 
 def _control(options: argparse.Namespace, daemon: Daemon) -> ControlServer | None:

@@ -1,24 +1,24 @@
 """A router without Kubernetes: its orders come from a file, the manifest that one would give to kubectl.
 
-Imported only when there is such a file, because the API's models (pydantic) cost more memory than the whole daemon.
+The daemon runs this as a process of its own (`reader`) and never imports it: the API's models cost more memory than
+all of the daemon.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vyos_agent.edge import orders
 from vyos_agent.edge.orders import Item
-from vyos_api import keys, manifest, notbuilt, render
+from vyos_agent.edge.reader import FileError
+from vyos_api import keys, manifest, nodeconfig, notbuilt, render
 from vyos_api.nodeconfig import ConfigError, Key, KeySet
 
 KEY_ID = 1
 """The operator's first key has it too, so that a router without Kubernetes can join those with it."""
-
-
-class FileError(ValueError):
-    """The file cannot be used; the text has one line for each field at fault."""
 
 
 def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None) -> Item:
@@ -51,3 +51,19 @@ def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None
 
 def _lines(path: Path, problems: list[str]) -> str:
     return "\n".join(f"{path}: {problem}" for problem in problems)
+
+
+def main() -> None:
+    """A question on stdin, an answer on stdout: an entry of a `configure` request, or an error. Never on argv: keys."""
+    question = json.load(sys.stdin)
+    try:
+        found = load(Path(question["path"]), question["node"], question["peers"])
+    except FileError as error:
+        json.dump({"error": str(error)}, sys.stdout)
+        return
+    config, key_set = nodeconfig.node_config_to_dict(found.config), nodeconfig.key_set_to_dict(found.keys)
+    json.dump({"config": config, "keys": key_set}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
