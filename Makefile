@@ -76,6 +76,10 @@ bench-defaults: setup ## the same at the default intervals, 5 s and 20 s
 soak: setup ## our daemon at rest for 30 minutes, then 10 with every processor busy (REST_MINUTES, LOAD_MINUTES)
 	@$(BENCH) soak --systems "$(SYSTEMS)" --rest-minutes "$(REST_MINUTES)" --load-minutes "$(LOAD_MINUTES)"
 
+.PHONY: bench-scale
+bench-scale: setup ## operator and kube-sync against 1,000 clusters on an API server of its own (CLUSTERS, QUIET minutes)
+	PYTHONPATH=tests $(BIN)/python -m scale --clusters $${CLUSTERS:-1000} --quiet-minutes $${QUIET:-10}
+
 .PHONY: format
 format: setup ## write the code as ruff wants it
 	$(BIN)/ruff format .

@@ -125,6 +125,16 @@ class TestOwner:
         others["c"].say(handover=Handover.REFUSE, target=me(bench))
         assert bench.entry().target == others["b"].id
 
+    def test_a_failed_service_with_no_candidate_is_said_once_and_kept(self) -> None:
+        bench, others = owner("ab", units=UNITS)
+        others["b"].say(candidate=False, ready=False)
+        bench.step(Served("g", Serving.FAILED, "x"))
+        keep_saying(others, 3_000)
+        assert VIP in bench.kernel
+        assert [d for d in decided(bench.effects) if d[2] == "ServiceFailed"] == [
+            (State.OWNER, State.OWNER, "ServiceFailed")
+        ]
+
     def test_a_leaving_member_waits_for_one_that_lets_go_still(self) -> None:
         bench, others = owner("ab")
         others["b"].say(state=State.YIELDING)

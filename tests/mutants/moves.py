@@ -8,6 +8,22 @@ _H = "sim/test_schedules_handover.py::"
 
 MOVES = (
     Mutant(
+        "to-and-fro",
+        "a failed service moves the group to candidates only",
+        "motives.py",
+        "if handover.is_candidate(c, turn)]",
+        "]",
+        "sim/test_schedules_failures.py::test_services_that_fail_everywhere_move_nothing_to_and_fro",
+    ),
+    Mutant(
+        "races-with-its-heirs",
+        "who let go waits until the others know that it is a candidate again",
+        "following.py",
+        "if self.was_mine(turn) and any(",
+        "if False and any(",
+        "sim/test_schedules_failures.py::test_who_let_go_does_not_race_with_who_claims",
+    ),
+    Mutant(
         "mute-after-deafness",
         "an owner that is heard again announces again",
         "peers.py",

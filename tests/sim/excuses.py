@@ -58,7 +58,7 @@ class Excuses:
         for host in (self._world.hosts[x], self._world.hosts[y]):
             if until >= since and not host.systemd.stuck.isdisjoint(self._world.groups[name].units):
                 return NEVER, f"those of {host.name} do not stop"
-            if until >= since and host.systemd.unstuck_ms >= since:
+            if until >= since and host.systemd.unstuck_ms + RETRY_MS >= since:
                 until = max(until, host.systemd.unstuck_ms + RETRY_MS + stop_ms)
         return until, why
 

@@ -200,12 +200,17 @@ class Host:
         self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
         self.resumed_ms = self.world.now
         self.clock.set_back(self.world.now, saved.at_ms)
+        # What is broken from outside is so still, or is not any more
+        saved.kernel.refuses = self.kernel.refuses
+        saved.systemd.take_faults(self.systemd)
         self.node, self.kernel, self.systemd = saved.node, saved.kernel, saved.systemd
         self._expiry_ms = None
         self.look()
         self.keeper, self.services = Keeper(self), Services(self)
         self.world.restored(self)
-        self.turn()
+        # A hypervisor tells a restored machine what its cables are like now
+        self.turn(*(events.LinkChanged(name, up) for name, up in self.links.items()))
+        self.tell_monitors()
 
     # -- time
 

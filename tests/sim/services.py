@@ -17,6 +17,8 @@ if typing.TYPE_CHECKING:
 
 RETRY_MS = 1_000
 """A unit that did not stop is told to again after this."""
+AGAIN_MS = 5_000
+"""One that did not start, or ended, is started again after this."""
 
 
 class Systemd:
@@ -37,6 +39,10 @@ class Systemd:
         self.job_ms = (1, 60)
         self.newest: dict[str, int] = {}
         """Number of the newest job ordered of each group: a stop cancels a start that is under way."""
+
+    def take_faults(self, other: Systemd) -> None:
+        """Let the same units fail as there."""
+        self.fails, self.stuck, self.absent, self.unstuck_ms = other.fails, other.stuck, other.absent, other.unstuck_ms
 
     def duration_ms(self) -> int:
         """How long the next job takes."""
@@ -80,8 +86,7 @@ class Services:
             units.pop()
             host.services_changed(group)
             if self._wanted.get(group) and group not in self._busy:
-                self._failed.add(group)
-                self._say(group, Serving.FAILED, "ended by itself")
+                self._has_failed(group, "ended by itself")
 
     def _advance(self, group: str) -> None:
         """The next job of this group, or the answer."""
@@ -132,12 +137,23 @@ class Services:
     def _start(self, group: str, unit: str) -> bool:
         systemd = self._host.systemd
         if unit in systemd.fails:
-            self._failed.add(group)
-            self._say(group, Serving.FAILED, f"{unit} did not start")
+            self._has_failed(group, f"{unit} did not start")
             return True
         systemd.running[group].append(unit)
         self._host.services_changed(group)
         return True
+
+    def _has_failed(self, group: str, message: str) -> None:
+        self._failed.add(group)
+        self._say(group, Serving.FAILED, message)
+        level = self._level[group]
+
+        def again() -> None:
+            if level == self._level[group] and self._host.services is self:
+                self._failed.discard(group)
+                self._advance(group)
+
+        self._host.later(AGAIN_MS, again)
 
     def _say(self, group: str, state: Serving, message: str = "") -> None:
         told = Served(group, state, message)

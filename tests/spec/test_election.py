@@ -9,6 +9,7 @@ import pytest
 
 from spec.lab import INIT, VIP, D, K, Lab, config, group, owner, owning
 from vyos_agent.core import election
+from vyos_agent.core.effects import Decided
 from vyos_agent.core.events import Configured, Hinted, LinkChanged, Monitored, Served, Stopping
 from vyos_agent.core.model import MemberId, Serving, State, Vip
 
@@ -267,3 +268,31 @@ def test_candidates_of_one_moment() -> None:
     lab.run(1)
     assert lab.state() is State.OWNER
     assert lab.now == at + K + STAGGER
+
+
+def test_who_let_go_counts_those_that_take_it_for_no_candidate() -> None:
+    """[ELECT-13] A member that owned the group last must count every candidate that has not acknowledged a frame sent
+    since it became one itself: such a one takes it for none, and claims.
+    """
+    for deaf, waits_ms in ((True, K + STAGGER), (False, 0)):
+        lab = Lab(config("a", [group(members="ab")], interfaces=("eth1",)))
+        lab.heard_on = "eth1"
+        peer = lab.puppet("b").stands(State.STANDBY)
+        lab.meet(peer).run(INIT)
+        assert lab.state() is State.OWNER
+        lab.feed(LinkChanged("eth0", False))
+        lab.run(12)
+        peer.say()
+        lab.run(1)
+        assert lab.state() is State.STANDBY
+        peer.rests()
+        peer.deaf = deaf
+        at = lab.now
+        lab.feed(LinkChanged("eth0", True))
+        lab.run(5)
+        peer.say()
+        lab.run(K + STAGGER - 6)
+        assert lab.state() is (State.STANDBY if deaf else State.OWNER)
+        lab.run(1)
+        claimed = next(when for when, d in lab.did if when >= at and isinstance(d, Decided) and d.after is State.OWNER)
+        assert waits_ms <= claimed - at <= waits_ms + 6

@@ -115,7 +115,7 @@ def test_ready() -> None:
     assert ready(slept)
 
 
-@pytest.mark.parametrize("how", ["leaving", "maintenance", "service", "removed"])
+@pytest.mark.parametrize("how", ["leaving", "maintenance", "removed"])
 def test_a_hard_motive_without_a_target(how: str) -> None:
     """[MOVE-4] A hard motive must end with the group given away or released, also when there is no target; with a soft
     one the owner must keep the group when nobody takes it.
@@ -136,8 +136,8 @@ def test_a_hard_motive_without_a_target(how: str) -> None:
 
 
 def test_standing_back() -> None:
-    """[MOVE-5] A member whose service failed must release the group and stand back for 30 s × 2^n, at most 1 h, counted
-    anew after an hour without a failure; voluntary moves must be damped by it.
+    """[MOVE-5] A member whose service failed must give the group to a candidate and stand back for 30 s × 2^n, at most
+    1 h, counted anew after an hour without a failure; voluntary moves must be damped by it.
     """
     lab = Lab(config("a", [group(units=UNITS)]))
     peer = lab.puppet("b").stands(State.STANDBY)
@@ -166,6 +166,31 @@ def test_standing_back() -> None:
     assert waits == [min(30_000 * 2**n, 3_600_000) for n in range(9)]
     damped, _ = owner(lab=Lab(config("a", [group(units=UNITS)])))
     assert damped.entry().ready
+
+
+def test_a_failed_service_with_no_candidate() -> None:
+    """[MOVE-9] A member whose service failed must keep the group, and try its services again, while no other is a
+    candidate: one that stands back for its own failure would give the group back at once.
+    """
+    lab = Lab(config("a", [group(units=UNITS)]))
+    peer = lab.puppet("b").stands(State.STANDBY, candidate=False, ready=False)
+    lab.meet(peer).run(K)
+    lab.feed(Served("g", Serving.FAILED))
+    lab.run(3 * D)
+    assert (lab.state(), lab.holds()) == (State.OWNER, {VIP})
+    assert [d.reason for d in lab.decided()].count(Reason.SERVICE_FAILED) == 1, "said once"
+    peer.stands(State.STANDBY).say()
+    lab.run(10)
+    assert (lab.state(), lab.entry().target) == (State.ASKING, peer.id), "as soon as there is one"
+    answer(peer, Handover.REFUSE)
+    peer.say()
+    lab.run(5_000)
+    assert lab.state() is State.OWNER, "that refused: it is not asked again at once"
+    peer.rests()
+    lab.run(K)
+    lab.feed(Served("g", Serving.RUNNING))
+    lab.run(60_000)
+    assert (lab.state(), lab.holds()) == (State.OWNER, {VIP}), "and not at all when they run"
 
 
 def test_a_failure_is_forgotten_after_an_hour() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vyos_agent.core import election
 from vyos_agent.core.election import Claim
-from vyos_agent.core.model import Reason, State
+from vyos_agent.core.model import MemberId, Reason, State
 from vyos_agent.core.turn import Turn
 
 
@@ -47,4 +47,10 @@ class Following:
         ]
         if since is None:
             return len(others) + sum(s.candidate.rank < turn.mine.rank for s in silent)
+        if self.was_mine(turn) and any(not self._knows(c.member, since, turn) for c in others):
+            return len(others)  # it let go, and whoever does not know yet that it could go on claims now
         return election.turn(others + [s.candidate for s in silent if s.peer.acked <= since], turn.mine)
+
+    def _knows(self, member: MemberId, since: int, turn: Turn) -> bool:
+        standing = turn.view.direct(member)
+        return standing is not None and standing.peer.acked > since

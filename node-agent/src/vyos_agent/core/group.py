@@ -297,9 +297,11 @@ class GroupMachine:
             self.let_go(Reason.ADD_FAILED, now)
 
     def served(self, told: Serving, message: str, now: int) -> None:
-        """What the host services do. A failure here makes this member stand back."""
+        """What the host services do. A failure here makes this member stand back, also when they run later."""
         self.services.tell(told, message)
-        if self.services.failed() and not self.motives.failed_here:
+        if told is Serving.RUNNING:
+            self.motives.failed_here = False
+        elif self.services.failed() and not self.motives.failed_here:
             self.motives.failed_here = True
             self.stand_back.fail(now)
 

@@ -34,8 +34,10 @@ LEAVING_ANSWER_MS = 2_000
 GO_DELAY_MS = 20
 """From the order to shorten the addresses' lives to GO: the kernel must have carried it out by then."""
 
-HARD = frozenset({Reason.LEAVING, Reason.REMOVED, Reason.MAINTENANCE, Reason.SERVICE_FAILED})
+LETTING_GO = frozenset({Reason.LEAVING, Reason.REMOVED, Reason.MAINTENANCE})
 """Reasons for which an owner lets go in any case; with the others it keeps the group when nobody takes it."""
+HARD = LETTING_GO | {Reason.SERVICE_FAILED}
+"""Reasons that no target's readiness, monitors or rank stand against."""
 
 CAUSES = {
     Reason.HANDOVER_REQUESTED: Cause.REQUESTED,
@@ -189,6 +191,11 @@ def is_ready(standing: Standing, turn: Turn) -> bool:
         and entry.ready
         and standing.peer.generation == turn.at.config.generation
     )
+
+
+def is_candidate(candidate: election.Candidate, turn: Turn) -> bool:
+    """Whether that member calls itself one."""
+    return turn.view.standings[candidate.member].entry.candidate
 
 
 def wanting(turn: Turn) -> Standing | None:

@@ -1,8 +1,9 @@
 """Why an owner would give its group away, and to whom: one motive at a time, the most pressing first.
 
-Hard motives (this member leaves, is not to own the group, or failed to bring it up) end with the group given or let go.
-Soft ones (a person's wish, a cordon, more monitors or a better rank elsewhere) end with the group given or kept. How a
-move goes is `handover`'s and the group's work.
+Hard motives (this member leaves, or is not to own the group) end with the group given or let go. Soft ones (a person's
+wish, a cordon, more monitors or a better rank elsewhere) end with the group given or kept. A host service that failed
+here is between them: given to any candidate, as with a hard motive, but kept when there is none. How a move goes is
+`handover`'s and the group's work.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class Motives:
         self.damper = Backoff()
         """After a move that failed when something had been touched; only a person's wish and a hard motive pass it."""
         self._tried: set[MemberId] = set()
+        self._refused = Backoff()
+        """After a move away from a failed service that nobody took."""
+        self._kept = False
+        """It has been said that the group stays where a service failed."""
         self._monitors = Watch()
         self._ranks = Watch()
         self._due_ms: list[int] = []
@@ -60,6 +65,7 @@ class Motives:
         """This member began or ceased to own the group."""
         self.forced = self.failed_here = False
         self._alone_ms = None
+        self._kept = False
         self._tried.clear()
         self._watch_anew()
 
@@ -67,6 +73,7 @@ class Motives:
         """A move is over, and this member owns the group still."""
         if move.hard:
             self._tried.add(move.target)
+            self._refused.fail(now)
         elif move.given_ms is not None or move.reason is Reason.CORDONED:
             self.damper.fail(now)
         self.forced = False
@@ -82,10 +89,12 @@ class Motives:
 
     def choose(self, group: Group, me: str, turn: Turn) -> Motive | None:
         """What should be done now; None: stay."""
-        self._due_ms = [self.damper.until_ms]
+        self._due_ms = [self.damper.until_ms, self._refused.until_ms]
         hard = self.hard(group, me)
         if hard in _CONFIGURED and not self._all_know(turn):
             return None
+        if hard is Reason.SERVICE_FAILED:
+            return self._to_a_candidate(turn)
         if hard is not None:
             found = handover.targets(turn, hard=True, tried=self._tried)
             return None if not found and self._one_comes(turn) else _to_best(hard, found)
@@ -108,6 +117,17 @@ class Motives:
         limit_ms = turn.at.configured_ms + KNOWN_KEEPALIVES * turn.at.config.keepalive_ms
         self._due_ms.append(limit_ms)
         return turn.at.same_generation or turn.now >= limit_ms
+
+    def _to_a_candidate(self, turn: Turn) -> Motive | None:
+        """Away from a failed service. Not to a member that stands back for its own failure: it would give the group
+        back at once, and so to and fro. With no candidate the addresses stay, and the services are tried again.
+        """
+        tried = self._tried if self._refused.active(turn.now) else ()
+        found = [c for c in handover.targets(turn, hard=True, tried=tried) if handover.is_candidate(c, turn)]
+        if not found and self._kept:
+            return None
+        self._kept = not found
+        return _to_best(Reason.SERVICE_FAILED, found)
 
     def _one_comes(self, turn: Turn) -> bool:
         """Whether a member that has just given this group away will stand by soon, and can take it back."""

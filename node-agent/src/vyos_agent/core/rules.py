@@ -108,12 +108,12 @@ def _owner(m: GroupMachine, turn: Turn) -> None:
     if motive is not None and motive.target is not None:
         m.ask(turn, motive.reason, motive.target)
         return
-    if motive is not None and motive.reason in handover.HARD:
+    if motive is not None and motive.reason in handover.LETTING_GO:
         m.let_go(motive.reason, turn.now)
         return
     if motive is not None:
         m.motives.forced = False
-        m.note(Reason.CANCELLED)
+        m.note(motive.reason if motive.reason is Reason.SERVICE_FAILED else Reason.CANCELLED)
     rival = election.strongest(turn.view.claims)
     if (rival is not None and rival.epoch >= m.epoch) or turn.view.epoch > m.epoch:
         m.raise_epoch(max(turn.view.epoch, m.epoch))

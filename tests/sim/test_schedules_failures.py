@@ -1,0 +1,51 @@
+"""Schedules of what fails: services on all members, a link for a moment (design.md section 5, rules 2, 6 and 7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.cluster import D, cluster, moves, transcript
+from vyos_agent.core.model import State
+
+UNITS = ("named.service", "ssh.service")
+
+
+def test_services_that_fail_everywhere_move_nothing_to_and_fro() -> None:
+    """ "A service that fails to start makes the owner ... stand back": whoever stands back is not given the group, and
+    with no other the addresses stay where they are"""
+    world = cluster("ab", units=UNITS)
+    since = world.now
+    world.peace.harm(None)
+    for host in world.hosts.values():
+        host.systemd.fails.add(UNITS[0])
+    world.hosts["a"].services.crash("g")
+    world.hosts["a"].systemd.running["g"].clear()
+    world.run(29_000)
+    assert [who for _, who, _ in moves(world, since)] == ["b"], transcript(world)
+    assert world.holders() == world.owners() == {"b"}
+    for _ in range(20):
+        world.peace.harm(None)  # a service that does not start goes on moving the group now and then
+        world.run(30_000)
+    assert len(moves(world, since)) <= 12, "a candidate again after 30 s, 60 s, 120 s and so on"
+    assert world.dark_ms(since) == 0
+    for host in world.hosts.values():
+        host.systemd.fails.clear()
+    world.run(3 * D)
+    assert world.serving() == world.holders(), "they are tried again"
+
+
+@pytest.mark.parametrize("back_ms", range(10, 23, 4))
+def test_who_let_go_does_not_race_with_who_claims(back_ms: int) -> None:
+    """ "at most one claim per epoch and group": a link that comes back in the moment in which the others claim"""
+    world = cluster("abc", delay_ms=(5, 5), interfaces=("eth0", "eth1"))
+    since = world.now
+    world.peace.harm(None)
+    world.hosts["a"].set_link("eth0", up=False)
+    world.run(back_ms)
+    world.hosts["a"].set_link("eth0", up=True)
+    world.run(2 * D)
+    assert len(world.owners()) == 1
+    claims = [
+        d.epoch for host in world.hosts.values() for at, d in host.decisions if at >= since and d.after is State.OWNER
+    ]
+    assert len(claims) == len(set(claims)), transcript(world)
