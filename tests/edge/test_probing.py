@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -206,6 +207,19 @@ async def test_without_a_link_nothing_is_known(desk: Desk, lan: Lan) -> None:
     lan.link = None
     await desk.says({})
     assert desk.prober._ears == {}
+
+
+async def test_a_carrier_that_goes_opens_no_sockets_anew(desk: Desk, lan: Lan) -> None:
+    """Closing one holds the caller up for a grace period of the kernel: in the very moment in which a claim is due."""
+    desk.follows(VIP)
+    (before,) = desk.prober._ears.values()
+    assert lan.link is not None
+    lan.link = dataclasses.replace(lan.link, up=False)
+    desk.follows(VIP, owner="r3")
+    assert list(desk.prober._ears.values()) == [before]
+    lan.link = dataclasses.replace(lan.link, index=lan.link.index + 1)
+    desk.follows(VIP, owner="r2")
+    assert before not in desk.prober._ears.values()
 
 
 async def test_a_question_teaches_nobody_anything(desk: Desk, lan: Lan) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -81,10 +82,22 @@ class Ear:
                 if word is not None and word.ip in self._wanted:
                     yield word
 
+    def fits(self, link: Link | None) -> bool:
+        """Whether it hears on that interface as it is now. A carrier that comes or goes changes nothing."""
+        mine = self.link
+        return link is not None and (link.index, link.name, link.mac) == (mine.index, mine.name, mine.mac)
+
     def close(self) -> None:
-        """Give the sockets back."""
-        for sock in self._sockets.values():
-            sock.close()
+        """Give the sockets back, in a thread: for each the kernel waits until all processors have let go of it.
+
+        Measured, 8 to 15 ms in packet_release (synchronize_net); a heartbeat or a claim would be late by as much.
+        """
+        threading.Thread(target=_close, args=(tuple(self._sockets.values()),), name="ears", daemon=True).start()
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 def question(ip: IpAddress, link: Link, source: ipaddress.IPv6Address | None) -> bytes | None:

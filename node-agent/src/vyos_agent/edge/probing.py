@@ -288,7 +288,7 @@ class Prober:
             wanted.setdefault(probe.vip.interface, set()).update(
                 ip for ip in (probe.ip, probe.beacon if probe.begun_ms is not None else None) if ip is not None
             )
-        for name in [n for n, ear in self._ears.items() if n not in wanted or self._look(n) != ear.link]:
+        for name in [n for n, ear in self._ears.items() if n not in wanted or not ear.fits(self._look(n))]:
             self._deafen(name)
         for name, ips in wanted.items():
             ear = self._ears.get(name) or self._open(name)
