@@ -76,6 +76,8 @@ def status() -> dict[str, Any]:
             {
                 "name": "node1",
                 "configGeneration": 1,
+                "sendKey": 1,
+                "acceptKeys": [1, 2],
                 "agentVersion": "0.1.0",
                 "groups": [{"name": "cluster", "state": "Owner", "owner": "node1"}],
                 "peers": "1/2",

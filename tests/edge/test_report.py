@@ -9,7 +9,7 @@ import pytest
 
 from edge import values
 from edge.fakes import Clock
-from vyos_agent.core.model import Reason, State, Vip
+from vyos_agent.core.model import Keyring, Reason, State, Vip
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge import clock as clocks
 from vyos_agent.edge.report import ClusterReporter, Facts
@@ -34,7 +34,12 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> ClusterReporter:
 
 
 def build(reporter: ClusterReporter, *failed: str, **changes: Any) -> dict[str, Any]:
-    return reporter.build(values.config(), dataclasses.replace(REPORT, **changes), Facts(failed=failed))
+    return reporter.build(
+        values.config(),
+        Keyring(2, {1: b"old", 2: b"new"}),
+        dataclasses.replace(REPORT, **changes),
+        Facts(failed=failed),
+    )
 
 
 def test_all_is_well(reporter: ClusterReporter) -> None:
@@ -45,6 +50,7 @@ def test_all_is_well(reporter: ClusterReporter) -> None:
         "cluster": "edge",
         "uid": values.UID,
         "generation": 2,
+        "keys": {"send": 2, "accept": [1, 2]},
         "groups": [
             {
                 "name": "cluster",

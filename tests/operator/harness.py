@@ -160,6 +160,11 @@ class Api:
     def key_secret(self, cluster: str) -> Json | None:
         return self.get(f"/api/v1/namespaces/{AGENT_NS}/secrets/{names.key_secret(cluster)}")
 
+    def key_numbers(self, cluster: str) -> dict[int, str]:
+        """The use of each key of a cluster, by its number."""
+        data = (self.key_secret(cluster) or {}).get("data", {}).get(names.KEYS_KEY, "")
+        return {key["id"]: key["use"] for key in json.loads(base64.b64decode(data) or '{"keys": []}')["keys"]}
+
     def psk(self, name: str, **keys: str) -> None:
         body = {
             "apiVersion": "v1",
@@ -220,6 +225,8 @@ class Agents:
     def __init__(self, api: Api, name: str) -> None:
         self.api = api
         self.name = name
+        self.keys: tuple[int, tuple[int, ...]] = (1, (1,))
+        """With which key they send, and which they accept."""
 
     def says(
         self, node: str, generation: int, groups: dict[str, tuple[str, str | None]], dead: dict[str, str] | None = None
@@ -228,6 +235,8 @@ class Agents:
         entry = {
             "name": node,
             "configGeneration": generation,
+            "sendKey": self.keys[0],
+            "acceptKeys": list(self.keys[1]),
             "agentVersion": "0.1.0",
             "groups": [
                 {"name": g, "state": state} | ({"owner": owner} if owner else {})

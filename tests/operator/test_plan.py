@@ -195,6 +195,13 @@ def test_a_cordon_is_told_to_the_cordoned_member_alone_and_only_where_asked_for(
         assert configs(dataclasses.replace(after, cordoned=frozenset())) == dict.fromkeys(told, False)
 
 
+def answered(before: World, send: int, accept: tuple[int, ...]) -> World:
+    """Both members say which keys they run."""
+    ran = {"sendKey": send, "acceptKeys": list(accept)}
+    entries = (said("node1", cluster=("Owner", "node1")) | ran, said("node2", cluster=("Standby", "node1")) | ran)
+    return reported(before, *entries, groups=(owned("node1"),))
+
+
 def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
     before = carried_out(working())
     done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), colour="red")))
@@ -280,16 +287,25 @@ class TestKeys:
         reborn = dataclasses.replace(before, cluster=cluster(uid="9"), secret=None)
         assert message(plan.plan_for(reborn), "Programmed").endswith("nothing runs yet")
 
-    def test_a_changed_secret_keeps_the_running_key(self) -> None:
-        before = carried_out(working())
-        done = plan.plan_for(dataclasses.replace(before, secret=secret(secret="another")))
-        assert conditions(done)["Accepted"] == ("False", "SecretChanged")
-        assert message(done, "Accepted") == (
-            "spec.preSharedSecret: it is not the secret that the members use (key Secret agents/edge); rotation comes "
-            "with a later release: put the old secret back, or delete the VyosCluster and create it again"
-        )
+    def test_a_changed_secret_goes_step_by_step(self) -> None:
+        """Accept, switch, forget; each is seen in the status, and waits for every living member."""
+        now = dataclasses.replace(working(), secret=secret(secret="another"))
+        numbers = []
+        for run in ((1, (1,)), (1, (1, 2)), (2, (1, 2)), (2, (2,))):
+            now = answered(now, *run)
+            done = plan.plan_for(now)
+            assert names(done.apply) == ([] if run == (2, (2,)) else ["Secret/edge"])
+            now = carried_out(now, done)
+            found = {c["type"]: c["reason"] for c in now.cluster["status"]["conditions"]}
+            assert (found["Accepted"], found["Available"]) == ("Accepted", "Available")
+            numbers.append(found["Programmed"])
+        assert numbers == ["RotatingKey", "RotatingKey", "Programmed", "Programmed"]
+
+    def test_a_secret_that_goes_in_the_middle_changes_nothing(self) -> None:
+        now = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
+        done = plan.plan_for(answered(dataclasses.replace(now, secret=None), 1, (1, 2)))
+        assert conditions(done)["Accepted"] == ("False", "SecretNotFound")
         assert done.apply == ()
-        assert conditions(done)["Available"] == ("True", "Available")
 
     @pytest.mark.parametrize("data", [None, {}, {"keys.json": "!"}, {"keys.json": base64.b64encode(b"{").decode()}])
     def test_a_torn_key_secret_is_written_anew(self, data: dict[str, str] | None) -> None:

@@ -109,6 +109,8 @@ class Excuses:
                 return down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS + drift_ms, f"{x} killed in a handover"
             case State.YIELDING | State.ASKING:  # the lives of one that yields to a rival are as long as an owner's
                 return down.at_ms + life_ms + LATE_MS + drift_ms, f"{x} killed as it let go"
+            case _ if since <= down.at_ms:  # two held it already, and this one was stopped as it learned of that
+                return down.at_ms + life_ms + LATE_MS + drift_ms, f"{x} killed beside {y}"
             case _:
                 pass
         n = bounds.allowance(down.dead_ms, down.keepalive_ms)

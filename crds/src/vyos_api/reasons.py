@@ -35,8 +35,6 @@ class AcceptedReason(enum.StrEnum):
     """secretKeyRef names a Secret or key that does not exist."""
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 (a reason, no password)
     """The pre-shared secret is there but cannot be used (empty)."""
-    SECRET_CHANGED = "SecretChanged"  # noqa: S105 (a reason, no password)
-    """The pre-shared secret differs from the one in use; rotation comes with a later release."""
     ADDRESS_CONFLICT = "AddressConflict"
     """An older VyosCluster holds one of the addresses."""
     NODE_NOT_FOUND = "NodeNotFound"
@@ -48,6 +46,8 @@ class ProgrammedReason(enum.StrEnum):
 
     PROGRAMMED = "Programmed"
     """Every member acknowledged this generation."""
+    ROTATING_KEY = "RotatingKey"
+    """Every member runs this generation, and the pre-shared secret is being changed step by step."""
     PENDING = "Pending"
     """Some members have not acknowledged this generation yet."""
     NOT_ACCEPTED = "NotAccepted"

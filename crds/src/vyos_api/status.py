@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from vyos_api import limits
+from vyos_api import limits, nodeconfig
 from vyos_api.fields import Checked, LenientModel, ListMap, Many, Ordered
 from vyos_api.rules import Rule
 
@@ -132,6 +132,10 @@ class NodeStatus(LenientModel):
     """The generation of the spec that the member runs."""
     agent_version: Annotated[str, Field(max_length=limits.VERSION_TEXT)] | None = None
     """The version of its agent."""
+    send_key: Int64 | None = None
+    """The number of the heartbeat key that it sends with."""
+    accept_keys: Annotated[Many[Int64], Field(max_length=nodeconfig.KEYS_MAX), Ordered] | None = None
+    """The numbers of the keys that it accepts: two while the pre-shared secret is being changed."""
     groups: Annotated[Many[MemberGroup], Field(max_length=limits.GROUPS), Ordered] | None = None
     """The groups that it is a member of."""
     peers: Count | None = None

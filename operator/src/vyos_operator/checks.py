@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from vyos_api import names
-from vyos_api.nodeconfig import KeySet, NodeConfig
+from vyos_api.nodeconfig import NodeConfig
 from vyos_api.problems import InvalidObject
 from vyos_api.reasons import AcceptedReason
 from vyos_api.render import members, render
@@ -25,13 +24,13 @@ LISTED_MAX = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome: `configs` and `keys` to run when `refusal` is None."""
+    """The outcome: `configs` to run and the `secret` to get to when `refusal` is None."""
 
     refusal: Finding | None
     note: Finding | None = None
     """Something the user should know about a spec that is accepted all the same."""
     configs: tuple[NodeConfig, ...] = ()
-    keys: KeySet | None = None
+    secret: bytes = dataclasses.field(default=b"", repr=False)
 
 
 def judge(world: World) -> Verdict:
@@ -50,7 +49,7 @@ def judge(world: World) -> Verdict:
         refusal=None,
         note=unknown_nodes(world, cluster.spec),
         configs=tuple(render(cluster, m, world.addresses, world.cordoned) for m in members(cluster.spec)),
-        keys=psk.key_set(secret, cluster.metadata.uid),
+        secret=secret,
     )
 
 
@@ -58,20 +57,6 @@ def secret_usable(world: World, cluster: VyosCluster) -> Finding | None:
     """The pre-shared secret is there and can be used."""
     found = psk.find(world, cluster.spec)
     return found if isinstance(found, Finding) else None
-
-
-def secret_unchanged(world: World, cluster: VyosCluster) -> Finding | None:
-    """The pre-shared secret is the one that the members use."""
-    found = psk.find(world, cluster.spec)
-    running = psk.running(world, cluster.metadata.uid)
-    if running is None or isinstance(found, Finding) or psk.key_set(found, cluster.metadata.uid) == running:
-        return None
-    where = f"{world.agent_namespace}/{names.key_secret(cluster.metadata.name)}"
-    message = (
-        f"spec.preSharedSecret: it is not the secret that the members use (key Secret {where}); rotation comes with a "
-        "later release: put the old secret back, or delete the VyosCluster and create it again"
-    )
-    return Finding(AcceptedReason.SECRET_CHANGED, message)
 
 
 def addresses_free(world: World, cluster: VyosCluster) -> Finding | None:
@@ -100,7 +85,6 @@ def addresses_free(world: World, cluster: VyosCluster) -> Finding | None:
 
 CHECKS: tuple[Callable[[World, VyosCluster], Finding | None], ...] = (
     secret_usable,
-    secret_unchanged,
     addresses_free,
 )
 """In the order in which a person would mend them."""

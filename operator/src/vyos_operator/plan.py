@@ -12,8 +12,9 @@ from vyos_api import names
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.reasons import AcceptedReason, ConditionType, EventAction, OwnershipReason
 from vyos_api.v1alpha1 import GroupStatus, Status
-from vyos_operator import checks, claims, health, kinds, manifests, status
+from vyos_operator import checks, claims, health, kinds, manifests, psk, status
 from vyos_operator.checks import Verdict
+from vyos_operator.rotation import Rotation, rotate
 from vyos_operator.world import Body, Plan, Ref, World
 
 EVENT_AGE_MAX_S = 600
@@ -46,17 +47,19 @@ def plan_for(world: World) -> Plan:
     verdict = checks.judge(world)
     running = verdict.configs[0] if verdict.configs else _running(world)
     state = health.assess(running, known) if running else None
+    rotation = _rotation(world, verdict, known, state)
     now = status.timestamp(world.now)
     fields = status.fields(
         generation=meta.get("generation", 0),
         verdict=verdict,
+        rotation=rotation,
         running=running,
         health=state,
         lost=world.lost,
         status=known,
         now=now,
     )
-    children = _children(world, verdict)
+    children = _children(world, verdict, rotation)
     lost = bool(known.observed_generation) and any(there is None for _, there in children)
     return Plan(
         doubtful=meta.get("uid") if lost else None,
@@ -69,12 +72,21 @@ def plan_for(world: World) -> Plan:
     )
 
 
-def _children(world: World, verdict: Verdict) -> tuple[tuple[Body, Body | None], ...]:
+def _rotation(world: World, verdict: Verdict, known: Status, state: health.Health | None) -> Rotation | None:
+    """The keys that the members shall have now; None while the spec is refused."""
+    if verdict.refusal is not None or state is None:
+        return None
+    uid = world.cluster["metadata"]["uid"]
+    living = [n for n in known.nodes if n.name in state.living]
+    return rotate(verdict.secret, psk.running(world, uid), uid, living)
+
+
+def _children(world: World, verdict: Verdict, rotation: Rotation | None) -> tuple[tuple[Body, Body | None], ...]:
     """What the agents must find, each with what is there. The key Secret first: without it they can do nothing."""
     wanted: list[tuple[Body, Body | None]] = []
-    if verdict.keys is not None:
+    if rotation is not None:
         name = world.cluster["metadata"]["name"]
-        wanted.append((manifests.key_secret(name, verdict.keys, world.agent_namespace), world.key_secret))
+        wanted.append((manifests.key_secret(name, rotation.keys, world.agent_namespace), world.key_secret))
     found = {body["metadata"]["name"]: body for body in world.config_maps}
     for config in verdict.configs:
         body = manifests.config_map(config, world.agent_namespace)

@@ -1,4 +1,4 @@
-"""The pre-shared secret: where it is, whether it can be used, and whether it is still the one in use. Pure.
+"""The pre-shared secret: where it is, whether it can be used, and the keys that are in use. Pure.
 
 Nothing here ever puts the secret, or a part or digest of it, into a message.
 """
@@ -9,16 +9,13 @@ import base64
 import binascii
 
 from vyos_api import names
-from vyos_api.keys import heartbeat_key
-from vyos_api.nodeconfig import ConfigError, Key, KeySet, key_set_from_json
+from vyos_api.nodeconfig import ConfigError, KeySet, key_set_from_json
 from vyos_api.reasons import AcceptedReason
 from vyos_api.v1alpha1 import Spec
 from vyos_operator.world import Finding, World
 
 BYTES_MAX = 1024
 """A Secret holds up to a megabyte; more than this is a file that got there by mistake, not a passphrase."""
-KEY_ID = 1
-"""The only key there is as long as keys are not rotated."""
 
 
 def find(world: World, spec: Spec) -> bytes | Finding:
@@ -50,11 +47,6 @@ def find(world: World, spec: Spec) -> bytes | Finding:
         message = f"{what} holds {len(secret)} bytes; a pre-shared secret has at most {BYTES_MAX}"
         return Finding(AcceptedReason.INVALID_SECRET, message)
     return secret
-
-
-def key_set(secret: bytes, uid: str) -> KeySet:
-    """What the agents of the cluster with this UID get."""
-    return KeySet(uid=uid, keys=(Key(id=KEY_ID, use="send", secret=heartbeat_key(secret, uid)),))
 
 
 def running(world: World, uid: str) -> KeySet | None:

@@ -23,6 +23,7 @@ from vyos_api.reasons import (
 from vyos_api.v1alpha1 import Condition, Status
 from vyos_operator.checks import Verdict, listed
 from vyos_operator.health import Health
+from vyos_operator.rotation import Rotation
 
 DEVIATIONS = {
     "Interface": DegradedReason.INTERFACE_DOWN,
@@ -53,6 +54,7 @@ def fields(
     *,
     generation: int,
     verdict: Verdict,
+    rotation: Rotation | None,
     running: NodeConfig | None,
     health: Health | None,
     lost: frozenset[str],
@@ -65,7 +67,7 @@ def fields(
     """
     said = [
         accepted(generation, verdict),
-        programmed(generation, verdict, running, health, status),
+        programmed(generation, verdict, rotation, running, health, status),
         available(running, health, lost),
         verified(running, health),
         degraded(health),
@@ -108,7 +110,12 @@ def accepted(generation: int, verdict: Verdict) -> Said:
 
 
 def programmed(
-    generation: int, verdict: Verdict, running: NodeConfig | None, health: Health | None, status: Status
+    generation: int,
+    verdict: Verdict,
+    rotation: Rotation | None,
+    running: NodeConfig | None,
+    health: Health | None,
+    status: Status,
 ) -> Said:
     """Programmed: do all members run the newest generation?"""
     if verdict.refusal is not None:
@@ -130,6 +137,10 @@ def programmed(
     if missing:
         message = f"generation {generation} is awaited from {listed(missing)}"
         return Said(ConditionType.PROGRAMMED, "False", ProgrammedReason.PENDING, message)
+    if rotation is not None and rotation.stage:
+        awaited = f"; awaited from {listed(rotation.awaited)}" if rotation.awaited else ""
+        message = f"the heartbeat key is being changed, {rotation.stage}{awaited}"
+        return Said(ConditionType.PROGRAMMED, "False", ProgrammedReason.ROTATING_KEY, message)
     message = f"every member runs generation {generation}"
     return Said(ConditionType.PROGRAMMED, "True", ProgrammedReason.PROGRAMMED, message)
 

@@ -156,7 +156,7 @@ class Cluster:
         """Its item in the daemon's report; None when it is not running."""
         if self._runner is None:
             return None
-        return self._reporter.build(self.item.config, self._runner.node.report(), self._facts())
+        return self._reporter.build(self.item.config, self.item.core.keyring, self._runner.node.report(), self._facts())
 
     def _facts(self) -> Facts:
         mine = [v for g in self.item.core.groups if self.item.core.me in g.members for v in g.vips]

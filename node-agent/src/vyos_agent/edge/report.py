@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from vyos_agent.config import UNFOUND, UNICAST
-from vyos_agent.core.model import Serving, State
+from vyos_agent.core.model import Keyring, Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
 from vyos_api.nodeconfig import NodeConfig
@@ -47,8 +47,8 @@ class ClusterReporter:
         self._calendar = Calendar()
         self._used: set[object] = set()
 
-    def build(self, config: NodeConfig, report: Report, facts: Facts) -> dict[str, Any]:
-        """One item of `clusters`."""
+    def build(self, config: NodeConfig, keyring: Keyring, report: Report, facts: Facts) -> dict[str, Any]:
+        """One item of `clusters`. Of the keys it tells the numbers, and nothing else."""
         self._used = set()
         units = {group.name: group.units for group in config.groups}
         links = {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)}
@@ -57,6 +57,7 @@ class ClusterReporter:
             "cluster": config.cluster,
             "uid": config.uid,
             "generation": report.generation,
+            "keys": {"send": keyring.send_id, "accept": sorted(keyring.keys)},
             "groups": [self._group(g, units.get(g.name, ())) for g in report.groups],
             "peers": {"ready": alive, "all": len(report.peers)},
             "monitors": {"ready": sum(v is True for v in report.monitors.values()), "all": len(report.monitors)},

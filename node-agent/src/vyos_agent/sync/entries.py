@@ -132,6 +132,9 @@ def _node_entry(node: str, whole: Report, cluster: ClusterReport) -> Entry:
     }
     if cluster.generation:
         value["configGeneration"] = cluster.generation
+    if cluster.send_key is not None:
+        value["sendKey"] = cluster.send_key
+        value["acceptKeys"] = list(cluster.accept_keys)
     return Entry(names.node_manager(node), "nodes", value)
 
 

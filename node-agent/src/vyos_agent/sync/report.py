@@ -69,6 +69,9 @@ class ClusterReport:
     monitors: Count
     interfaces: Count
     deviations: tuple[Deviation, ...]
+    send_key: int | None = None
+    """The number of the key that frames are sealed with; None from a daemon that does not tell."""
+    accept_keys: tuple[int, ...] = ()
 
     @classmethod
     def unserved(cls, cluster: str, uid: str) -> ClusterReport:
@@ -130,7 +133,15 @@ def _cluster(raw: _Object) -> ClusterReport:
         monitors=_count(raw.child("monitors")),
         interfaces=_count(raw.child("interfaces")),
         deviations=tuple(_deviation(d) for d in raw.objects("deviations")),
+        **_keys(raw),
     )
+
+
+def _keys(raw: _Object) -> dict[str, Any]:
+    if raw.optional("keys", dict) is None:
+        return {}
+    keys = raw.child("keys")
+    return {"send_key": keys.take("send", int), "accept_keys": keys.numbers("accept")}
 
 
 def _group(raw: _Object) -> GroupReport:
@@ -178,6 +189,12 @@ class _Object:
     def objects(self, name: str) -> list[_Object]:
         values: list[Any] = self.take(name, list)
         return [_Object(v, f"{self.path}.{name}[{i}]") for i, v in enumerate(values)]
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        values: list[Any] = self.take(name, list)
+        if not all(type(v) is int for v in values):
+            raise ReportError(f"{self.path}.{name}: must be a list of whole numbers")
+        return tuple(values)
 
     def strings(self, name: str) -> tuple[str, ...]:
         values: list[Any] = self.take(name, list)

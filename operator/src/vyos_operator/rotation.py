@@ -1,0 +1,67 @@
+"""From one heartbeat key to the next without losing a heartbeat: accept, switch, forget. Pure, with no memory.
+
+The keys that the members have, what each of them says that it runs, and the secret that is wanted decide the next step;
+so an operator that restarts goes on where it was, and one that is told another secret in the middle first brings to an
+end what it had begun.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from vyos_api.keys import heartbeat_key
+from vyos_api.nodeconfig import KEY_ID_MAX, Key, KeySet
+from vyos_api.v1alpha1 import NodeStatus
+
+FIRST_ID = 1
+"""Of a cluster's first key."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rotation:
+    """What the members shall have now, and what is still to come."""
+
+    keys: KeySet
+    stage: str = ""
+    """What is done now, for people; empty at rest."""
+    awaited: tuple[str, ...] = ()
+    """Living members that have not said that they run these keys."""
+
+
+def rotate(secret: bytes, running: KeySet | None, uid: str, living: Iterable[NodeStatus]) -> Rotation:
+    """The next step on the way to the key of this secret. `living`: what the members that live say of themselves.
+
+    A member that is dead, or that never reported, is not waited for: it reads the Secret when it comes back.
+    """
+    entries = tuple(living)
+    wanted = heartbeat_key(secret, uid)
+    if running is None:
+        return Rotation(KeySet(uid, (Key(FIRST_ID, "send", wanted),)))
+    keys = running if _missing(running, entries) else _step(running, wanted)
+    return Rotation(keys, _stage(keys, wanted), _missing(keys, entries) if _stage(keys, wanted) else ())
+
+
+def _step(running: KeySet, wanted: bytes) -> KeySet:
+    """Every living member runs these keys: what comes next."""
+    send = running.send
+    others = tuple(key for key in running.keys if key.use == "accept")
+    if send.secret == wanted or (others and all(key.secret != wanted for key in others)):
+        return KeySet(running.uid, (send,))  # nobody sends with another one any more, or ever did
+    new = next((key for key in others if key.secret == wanted), None)
+    if new is None:
+        return KeySet(running.uid, (send, Key(send.id % KEY_ID_MAX + 1, "accept", wanted)))
+    return KeySet(running.uid, (Key(send.id, "accept", send.secret), Key(new.id, "send", wanted)))
+
+
+def _stage(keys: KeySet, wanted: bytes) -> str:
+    if keys.send.secret == wanted:
+        return "2 of 3: the members begin to send with the new key" if len(keys.keys) > 1 else ""
+    if any(key.secret == wanted for key in keys.keys):
+        return "1 of 3: the members learn to accept the new key"
+    return "an earlier rotation is brought to its end first"
+
+
+def _missing(keys: KeySet, entries: Iterable[NodeStatus]) -> tuple[str, ...]:
+    accepted = {key.id for key in keys.keys}
+    return tuple(sorted(e.name for e in entries if e.send_key != keys.send.id or set(e.accept_keys or ()) != accepted))
