@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from vyos_cluster.__main__ import app
@@ -100,6 +102,38 @@ def test_a_killed_owner_is_followed_by_the_other_and_comes_back_as_standby(up: C
     assert gone(lab.name)
 
 
+def test_what_is_foretold_comes_true(up: Callable[[], Up]) -> None:
+    lab = up()
+    lab.says("node1 owns")
+    wait_for_peers(lab.name)
+    said = forecast(lab.name, "--down", "node1")
+    assert (said.returncode, said.stdout) == (0, "edge/cluster: node1 -> node2\n")
+    assert forecast(lab.name, "--down", "node2").stdout == "edge/cluster: stays at node1\n"
+    row = {"cluster": "edge", "group": "cluster", "owner": "node1", "then": "node2"}
+    assert json.loads(forecast(lab.name, "--down", "node1", "-o", "json").stdout) == [row]
+    assert yaml.safe_load(forecast(lab.name, "--down", "node1", "-o", "yaml").stdout) == [row]
+    unknown = forecast(lab.name, "--down", "node9")
+    assert unknown.returncode == 1
+    assert "members are: node1, node2" in unknown.stderr
+    lab.play("kill", "node1")
+    lab.says("node2 owns 192.168.0.123 (PeerDead)")
+    alone = forecast(lab.name, "--down", "node2")
+    assert (alone.returncode, alone.stdout) == (3, "edge/cluster: node2 -> nobody (node1 is not heard)\n")
+
+
+def forecast(name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "vyos_cluster", "simulate", "--socket"]
+    command.append(str(Lab(name).directory / "r1/control.sock"))
+    return subprocess.run([*command, *args], capture_output=True, text=True, check=False, timeout=60)
+
+
+def wait_for_peers(name: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not all(r and r["clusters"][0]["peers"]["ready"] == 1 for r in map(Lab(name).report, ("node1", "node2"))):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_a_cut_cable_moves_the_address_and_mending_heals(up: Callable[[], Up]) -> None:
     lab = up()
     lab.says("node1 owns")
@@ -163,6 +197,8 @@ def test_one_name_stands_once(up: Callable[[], Up]) -> None:
         (["lab", "kill", "node1", "--name", "nolab"], 1, "begin with `vyos-cluster lab up FILE`"),
         (["lab", "down", "--name", "../etc"], 1, "must be 1 to 20 lower-case letters"),
         (["lab", "kill"], 2, "ROUTER"),
+        (["simulate", "--down", "r1", "--socket", "/nowhere"], 1, "/nowhere: No such file or directory"),
+        (["simulate", "--down", "r1"], 2, "--socket"),
     ],
 )
 def test_what_cannot_be_done_says_what_to_do(args: list[str], code: int, said: str) -> None:

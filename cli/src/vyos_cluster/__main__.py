@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from vyos_cluster import simulating
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
     name="vyos-cluster",
-    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.",
+    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage; simulate adds 3.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(lab, name="lab")
-
-
-@app.callback()
-def _root() -> None:
-    """Keep the names of commands even while there is only one group of them."""
+app.command("simulate")(simulating.command)
 
 
 def main() -> None:
