@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -121,6 +122,36 @@ def test_what_is_foretold_comes_true(up: Callable[[], Up]) -> None:
     assert (alone.returncode, alone.stdout) == (3, "edge/cluster: node2 -> nobody (node1 is not heard)\n")
 
 
+def test_a_failover_is_seen_by_the_watch_and_its_pipe_has_no_colour(up: Callable[[], Up], tmp_path: Path) -> None:
+    lab = up()
+    lab.says("node1 owns")
+    wait_for_peers(lab.name)
+    seen = tmp_path / "seen"
+    socket = str(Lab(lab.name).directory / "r1/control.sock")
+    with seen.open("w") as pen:
+        watch = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vyos_cluster", "watch", "--socket", socket], stdout=pen, stderr=pen
+        )
+    try:
+        until(lambda: "edge/cluster  node1" in seen.read_text())
+        lab.play("kill", "node1")
+        until(lambda: "PeerDead" in seen.read_text() and "Peer node1: Dead" in seen.read_text())
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(PATIENCE_S) == 0
+    finally:
+        watch.kill()
+        watch.wait()
+    assert "\x1b" not in seen.read_text()
+    assert "Traceback" not in seen.read_text()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def forecast(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "vyos_cluster", "simulate", "--socket"]
     command.append(str(Lab(name).directory / "r1/control.sock"))
@@ -178,6 +209,20 @@ def test_what_a_killed_lab_left_is_taken_down_and_a_new_one_can_begin(up: Callab
     assert second.play("down").stdout == f"lab {lab.name} is down\n"
     assert gone(lab.name)
     assert second.play("down").stdout == f"there was no lab {lab.name}\n"
+
+
+def test_a_frozen_daemon_is_taken_down_too(up: Callable[[], Up]) -> None:
+    lab = up()
+    lab.says("node1 owns")
+    pids = [pid for router in ("node1", "node2") for pid in Lab(lab.name).pids(router)]
+    assert len(pids) == 2
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # ours: they run in this test's namespaces
+    lab.process.kill()
+    lab.process.wait()
+    assert lab.play("down").returncode == 0
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    assert gone(lab.name)
 
 
 def test_one_name_stands_once(up: Callable[[], Up]) -> None:

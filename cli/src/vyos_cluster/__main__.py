@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vyos_cluster import simulating
+from vyos_cluster import simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.add_typer(lab, name="lab")
 app.command("simulate")(simulating.command)
+app.command("watch")(watching.command)
 
 
 def main() -> None:
