@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api import objects
-from vyos_api import nodeconfig, notbuilt, render, v1alpha1
+from vyos_api import nodeconfig, render, v1alpha1
 from vyos_api.nodeconfig import Address, Announcements, Group, NodeConfig
 from vyos_api.v1alpha1 import VyosCluster
 
@@ -109,11 +109,13 @@ def test_not_before_the_api_server_took_it(field: str) -> None:
         render.render(cluster(**{f"metadata.{field}": objects.ABSENT}), "node1")
 
 
-def test_not_built() -> None:
-    assert notbuilt.not_built(cluster().spec) == [
-        "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
-    ]
-
-
-def test_built() -> None:
-    assert notbuilt.not_built(cluster(**{"spec.onCordon": None}).spec) == []
+@pytest.mark.parametrize(
+    ("wanted", "cordoned", "standby"),
+    [("Standby", {"node1"}, True), ("Standby", {"node2"}, False), ("Ignore", {"node1"}, False), ("Standby", (), False)],
+)
+def test_a_cordon(wanted: str, cordoned: tuple[str, ...], standby: bool) -> None:
+    config = render.render(cluster(**{"spec.onCordon": wanted}), "node1", cordoned=cordoned)
+    assert config.standby is standby
+    text = nodeconfig.node_config_to_json(config)
+    assert ("standby" in text) is standby, "agents from before it read what they can use"
+    assert nodeconfig.node_config_from_json(text) == config

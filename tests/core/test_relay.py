@@ -69,6 +69,24 @@ def test_a_claim_that_this_node_does_not_hear_counts() -> None:
     assert bench.group().owner != f"{x.id:08x}", "the teller's frame of it is too old"
 
 
+def test_a_teller_that_says_nothing_of_the_group_any_more_is_no_witness() -> None:
+    """A new configuration took the group from it: it hears the owner's newest frames, and what it said once is old."""
+    bench, a, b = trio()
+    b.say(claim_owner=0, claim_epoch=0)
+    a.sequence += 5
+    b.peers = [entry(a)]
+    bench.step(Woke((b.frame(groups=False),)))
+    bench.run(10)
+    assert bench.state() is State.STANDBY
+    assert bench.group().owner == "a"
+    b.header = {"generation": 2}
+    b.say(claim_owner=0, state=State.NONE)
+    assert bench.group().owner == "a", "nor one whose newer configuration has no such group"
+    b.header = {}
+    b.say(claim_owner=0)
+    assert bench.group().owner != "a", "but one that has"
+
+
 def test_another_life_of_a_believed_member_counts_too() -> None:
     """Nobody can say which of two lives is the later one."""
     bench, a, b = trio()

@@ -102,14 +102,14 @@ def test_a_deleted_cluster_leaves_nothing(product: Product) -> None:
             assert product.agent_report(node)["clusters"] == []
 
 
-def test_what_is_not_built_yet_is_refused_and_what_ran_goes_on(product: Product, holders: Holders) -> None:
+def test_what_is_refused_leaves_what_ran(product: Product, holders: Holders) -> None:
     with product.cluster(pair("later", VIP)) as name:
         holders.watch(VIP)
         changed = pair("later", VIP)
-        changed["spec"]["onCordon"] = "Standby"  # type: ignore[index]
+        changed["spec"]["preSharedSecret"] = {"secretKeyRef": {"name": "nowhere", "key": "psk"}}  # type: ignore[index]
         product.apply(changed)
         condition = product.wait_condition(name, "Accepted", "False")
-        assert "spec.onCordon" in condition["message"]
+        assert "spec.preSharedSecret" in condition["message"]
         assert "generation 1" in product.wait_condition(name, "Programmed", "False")["message"]
         time.sleep(1)
         assert holders.history(VIP) == ["0 ms: node1"]

@@ -56,7 +56,6 @@ def test_two_members_read_one_cluster(file: Path) -> None:
         ("interfaces: [eth0]", "interfaces: []", "spec.interfaces"),
         ("primary: r1", "primary: r2", "spec.groups[0]"),
         ("spec:", "spec:\n  unicast: true", "spec.unicast: where r2 can be reached is not known; give --peer r2="),
-        ("spec:", "spec:\n  onCordon: Standby", "spec.onCordon: Standby on a cordon comes with a later release"),
         ("name: edge-psk}\nstringData", "name: other}\nstringData", "other"),
         ("kind: VyosCluster", "kind: Pod", "Pod is not used here"),
         (MANIFEST, "{", "not YAML"),

@@ -9,6 +9,22 @@ _E = "sim/test_schedules_election.py::"
 
 BELIEF = (
     Mutant(
+        "denied-by-another-configuration",
+        "that nobody claims counts only by the word of one with the same configuration",
+        "view.py",
+        "teller.generation == generation and ",
+        "",
+        "spec/test_relay.py::test_who_has_no_such_group_is_no_witness",
+    ),
+    Mutant(
+        "denied-in-silence",
+        "that nobody claims counts only in a frame that speaks of the group",
+        "view.py",
+        "if teller.told_in.get(group, 0) <= relay.sequence - teller.parts:",
+        "if False:",
+        "spec/test_relay.py::test_who_has_no_such_group_is_no_witness",
+    ),
+    Mutant(
         "proof-of-any-frame",
         'believed only by a frame sent "after I stopped believing"',
         "peers.py",

@@ -159,18 +159,33 @@ def test_what_is_refused_leaves_what_ran(api: Api, running: Operator, make: Make
     agents.says("node2", 1, {"cluster": ("Standby", "node1")})
     api.says("edge", "Programmed", "True", "Programmed")
     before = api.config_map("edge", "node1")
-    make("edge", spec(nodes=("node1", "node3"), onCordon="Standby"))
-    message = api.says("edge", "Accepted", "False", "NotBuilt")
-    assert message.startswith("spec.onCordon: ")
+    wanted = {"secretKeyRef": {"name": "nowhere", "key": "psk"}}
+    make("edge", spec(nodes=("node1", "node3"), preSharedSecret=wanted))
+    message = api.says("edge", "Accepted", "False", "SecretNotFound")
+    assert message.startswith("spec.preSharedSecret")
     assert api.says("edge", "Programmed", "False", "NotAccepted") == (
-        "generation 2 is not accepted (NotBuilt); the members keep generation 1"
+        "generation 2 is not accepted (SecretNotFound); the members keep generation 1"
     )
     api.says("edge", "Available", "True", "Available")
     assert api.config_map("edge", "node1") == before
     assert api.config_map("edge", "node3") is None
     assert api.cluster("edge")["status"]["members"] == "2/2"
-    refusals = [e for e in api.events("edge") if e["reason"] == "NotBuilt"]
+    refusals = [e for e in api.events("edge") if e["reason"] == "SecretNotFound"]
     assert [(e["type"], e["note"]) for e in refusals] == [("Warning", f"generation 2: {message}")]
+
+
+def test_a_cordon_reaches_the_member(api: Api, running: Operator, make: Make) -> None:
+    make("edge", spec(onCordon="Standby"))
+    make("plain", spec(address="192.168.0.9/24/eth0"))
+    until(lambda: api.config_map("edge", "node1") and api.config_map("plain", "node1"), "the ConfigMaps")
+    before = api.config_map("plain", "node1")
+    node = "/api/v1/nodes/node1"
+    api.request("PATCH", node, {"spec": {"unschedulable": True}}, "application/merge-patch+json")
+    until(lambda: api.config("edge", "node1").get("standby"), "the cordon")
+    assert "standby" not in api.config("edge", "node2")
+    api.request("PATCH", node, {"spec": {"unschedulable": None}}, "application/merge-patch+json")
+    until(lambda: "standby" not in api.config("edge", "node1"), "its end")
+    assert api.config_map("plain", "node1") == before, "written for nobody who did not ask"
 
 
 def test_secrets_that_come_change_and_go(api: Api, running: Operator, make: Make) -> None:

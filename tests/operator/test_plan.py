@@ -57,13 +57,6 @@ REF = "spec.preSharedSecret.secretKeyRef"
             id="one address in two groups",
         ),
         pytest.param(
-            world(cluster(onCordon="Standby")),
-            "False",
-            "NotBuilt",
-            "spec.onCordon: Standby on a cordon comes with a later release; set it to Ignore or remove it",
-            id="not built yet",
-        ),
-        pytest.param(
             world(secret=None),
             "False",
             "SecretNotFound",
@@ -187,17 +180,32 @@ def working(**more: Any) -> World:
     )
 
 
+def test_a_cordon_is_told_to_the_cordoned_member_alone_and_only_where_asked_for() -> None:
+    def configs(found: World) -> dict[str, bool]:
+        applied = plan.plan_for(found).apply
+        read = [json.loads(b["data"]["config.json"]) for b in applied if b["kind"] == "ConfigMap"]
+        return {config["node"]: config.get("standby", False) for config in read}
+
+    for wanted, told in (("Ignore", {}), ("Standby", {"node1": True})):
+        before = carried_out(world(cluster(onCordon=wanted)))
+        cordoned = dataclasses.replace(before, cordoned=frozenset({"node1", "node9"}))
+        assert configs(cordoned) == told
+        after = carried_out(cordoned)
+        assert configs(after) == {}, "said once"
+        assert configs(dataclasses.replace(after, cordoned=frozenset())) == dict.fromkeys(told, False)
+
+
 def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
     before = carried_out(working())
-    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), onCordon="Standby")))
+    done = plan.plan_for(edited(before, cluster(group("new", "node1", "node3"), colour="red")))
     assert conditions(done) == {
-        "Accepted": ("False", "NotBuilt"),
+        "Accepted": ("False", "InvalidSpec"),
         "Programmed": ("False", "NotAccepted"),
         "Available": ("True", "Available"),
         "Verified": ("True", "Verified"),
         "Degraded": ("False", "Healthy"),
     }
-    assert message(done, "Programmed") == "generation 4 is not accepted (NotBuilt); the members keep generation 3"
+    assert message(done, "Programmed") == "generation 4 is not accepted (InvalidSpec); the members keep generation 3"
     assert (done.apply, done.delete, done.prune) == ((), (), ())
     assert done.status is not None
     assert (done.status["owners"], done.status["members"]) == ("cluster=node1", "2/2")

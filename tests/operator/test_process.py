@@ -55,8 +55,9 @@ def at_work(api: Api, make: Make) -> Agents:
 def test_quiet_means_no_request_that_writes(api: Api, run_operator: Run, make: Make) -> None:
     with run_operator(RESYNC_SECONDS="1", AUDIT_SECONDS="1") as operator:
         at_work(api, make)
-        make("refused", spec(onCordon="Standby", address="192.168.0.9/24/eth0"))
-        api.says("refused", "Accepted", "False", "NotBuilt")
+        wanted = {"secretKeyRef": {"name": "nowhere", "key": "psk"}}
+        make("refused", spec(preSharedSecret=wanted, address="192.168.0.9/24/eth0"))
+        api.says("refused", "Accepted", "False", "SecretNotFound")
         versions, count = settled(api), writes(api)
         time.sleep(5)
         assert writes(api) == count

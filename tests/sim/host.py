@@ -11,7 +11,7 @@ import copy
 import dataclasses
 import random
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sim.clock import Clock
 from sim.keeper import Keeper
@@ -35,6 +35,7 @@ class Snapshot:
     node: Node
     kernel: Kernel
     systemd: Systemd
+    wanted: Mapping[str, tuple[str, ...]]
 
 
 class Host:
@@ -191,7 +192,7 @@ class Host:
             return None
         shared = {id(self.config): self.config, id(self.rng): self.rng}
         parts = copy.deepcopy((self.node, self.kernel, self.systemd), shared)
-        return Snapshot(self.config, self.now, *parts)
+        return Snapshot(self.config, self.now, *parts, self.services.wanted)
 
     def roll_back(self, saved: Snapshot) -> None:
         """The machine is restored as it was, its clocks too: same life, older state."""
@@ -207,6 +208,7 @@ class Host:
         self._expiry_ms = None
         self.look()
         self.keeper, self.services = Keeper(self), Services(self)
+        self.services.serve(saved.wanted)
         self.world.restored(self)
         # A hypervisor tells a restored machine what its cables are like now
         self.turn(*(events.LinkChanged(name, up) for name, up in self.links.items()))

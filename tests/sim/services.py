@@ -64,6 +64,11 @@ class Services:
         self._told: dict[str, Served] = {}
         self._failed: set[str] = set()
 
+    @property
+    def wanted(self) -> Mapping[str, tuple[str, ...]]:
+        """The newest of each group."""
+        return dict(self._wanted)
+
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Carry out a Serve. A group that is not named is left as it is."""
         for group, units in running.items():

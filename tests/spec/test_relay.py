@@ -209,6 +209,28 @@ def test_one_hop() -> None:
     assert member("d") not in {p.member for p in said.peers}
 
 
+def test_who_has_no_such_group_is_no_witness() -> None:
+    """[LIFE-7] That another makes no claim must count only by the word of a member with the same configuration
+    generation, in a frame that speaks of the group: in another configuration the group may be gone.
+    """
+    lab = Lab(config("c", groups=[group(members="abc")]))
+    a, b = lab.puppet("a").stands(State.OWNER, epoch=3), lab.puppet("b").stands(State.STANDBY)
+    lab.meet(a, b).run(K)
+    a.rests()
+    b.rests()
+    b.lists[a.id] = dataclasses.replace(a.entry(), sequence=a.sequence + 3)
+    b.generation = 2
+    b.say()
+    assert lab.node.report().groups[0].owner == "a"
+    b.generation = 1
+    said, b.groups = b.groups, {}
+    b.say()
+    assert lab.node.report().groups[0].owner == "a"
+    b.groups = said
+    b.say()
+    assert lab.node.report().groups[0].owner != "a", "but of one that has it and speaks of it"
+
+
 def test_a_copy_on_another_link() -> None:
     """[LIFE-5] A copy of a frame must count for the link whose number it carries and over which it came, and for no
     other, so that a copy replayed on a second link does not paint that link as heard.

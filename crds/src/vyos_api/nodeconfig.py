@@ -92,6 +92,8 @@ class NodeConfig:
     nodes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """With unicast, the members' node addresses: frames go there too. Left out of the JSON where there are none, so
     that agents from before it read what they can use."""
+    standby: bool = False
+    """The node is cordoned, and onCordon is Standby. Left out of the JSON where it is not so, as above."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -123,9 +125,10 @@ class KeySet:
 
 def node_config_to_dict(config: NodeConfig) -> dict[str, Any]:
     """The JSON form of a NodeConfig."""
-    fields = _camel_dict({k: v for k, v in dataclasses.asdict(config).items() if k != "nodes"})
+    fields = _camel_dict({k: v for k, v in dataclasses.asdict(config).items() if k not in ("nodes", "standby")})
     nodes = {"nodes": {name: list(addresses) for name, addresses in config.nodes.items()}} if config.nodes else {}
-    return {"version": NODE_CONFIG_VERSION, **fields, **nodes}
+    standby = {"standby": True} if config.standby else {}
+    return {"version": NODE_CONFIG_VERSION, **fields, **nodes, **standby}
 
 
 def node_config_to_json(config: NodeConfig) -> str:
@@ -160,6 +163,7 @@ def node_config_from_dict(raw: object) -> NodeConfig:
         unicast=f.take("unicast", bool),
         fence=f.take("fence", str),
         nodes=_nodes(f.optional("nodes", dict) or {}),
+        standby=f.optional("standby", bool) or False,
     )
     f.done()
     if config.dead_ms <= 2 * config.keepalive_ms:

@@ -31,8 +31,6 @@ class AcceptedReason(enum.StrEnum):
     """The spec is being carried out."""
     INVALID_SPEC = "InvalidSpec"
     """A field is wrong in a way that the API server could not see."""
-    NOT_BUILT = "NotBuilt"
-    """A field asks for something that a later release brings."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 (a reason, no password)
     """secretKeyRef names a Secret or key that does not exist."""
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 (a reason, no password)

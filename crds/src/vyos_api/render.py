@@ -6,7 +6,7 @@ cluster, since both sides of a planned move compare generations of the same thin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from vyos_api import limits, nodeconfig, services, v1alpha1
 from vyos_api.nodeconfig import Address, NodeConfig
@@ -18,11 +18,15 @@ def members(spec: v1alpha1.Spec) -> tuple[str, ...]:
 
 
 def render(
-    cluster: v1alpha1.VyosCluster, node: str, addresses: Mapping[str, Sequence[str]] | None = None
+    cluster: v1alpha1.VyosCluster,
+    node: str,
+    addresses: Mapping[str, Sequence[str]] | None = None,
+    cordoned: Collection[str] = (),
 ) -> NodeConfig:
     """The NodeConfig of a member. Raises ValueError for a node that is none, or without uid or generation.
 
     `addresses`: those of the nodes; used with unicast only, so that nothing else changes when one of them does.
+    `cordoned`: the nodes that are; used with onCordon only, and for the member itself.
     """
     spec, metadata = cluster.spec, cluster.metadata
     if node not in members(spec):
@@ -51,6 +55,7 @@ def render(
         unicast=spec.unicast,
         fence=spec.fence,
         nodes=_nodes(spec, addresses or {}) if spec.unicast else {},
+        standby=spec.on_cordon == "Standby" and node in cordoned,
     )
 
 

@@ -1,7 +1,7 @@
 """The user's API: the models of a VyosCluster. One source for validation, CRD and reference page.
 
 Every rule stands beside its field, in CEL and in Python (`rules.Rule`); the docstring below a field is its description
-in `kubectl explain`. Not here: what is not built yet (`notbuilt`), the form that agents get (`nodeconfig`, `render`).
+in `kubectl explain`. Not here: the form that agents get (`nodeconfig`, `render`).
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Spec(ApiModel):
     announcements: Announcements = Announcements()
     """How neighbours are told where an address lives."""
     on_cordon: Literal["Ignore", "Standby"] = "Ignore"
-    """What a cordoned node does with its groups; a cordon is no drain, so it keeps them by default."""
+    """What a cordoned node does with its groups: Ignore keeps them (a cordon is no drain), Standby hands them over."""
     unicast: bool = False
     """Whether frames also go straight to the members' node addresses, for networks that lose multicast."""
     fence: Literal["None", "Nftables"] = "None"

@@ -79,6 +79,7 @@ def resolve(config: NodeConfig, keys: KeySet) -> Config:
         announce_refresh_ms=config.announcements.refresh_ms,
         groups=groups,
         keyring=Keyring(keys.send.id, {k.id: k.secret for k in keys.keys}),
+        standby=config.standby,
     )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 
 from vyos_api import names
 from vyos_api.nodeconfig import KeySet, NodeConfig
-from vyos_api.notbuilt import not_built
 from vyos_api.problems import InvalidObject
 from vyos_api.reasons import AcceptedReason
 from vyos_api.render import members, render
@@ -50,15 +49,9 @@ def judge(world: World) -> Verdict:
     return Verdict(
         refusal=None,
         note=unknown_nodes(world, cluster.spec),
-        configs=tuple(render(cluster, member, world.addresses) for member in members(cluster.spec)),
+        configs=tuple(render(cluster, m, world.addresses, world.cordoned) for m in members(cluster.spec)),
         keys=psk.key_set(secret, cluster.metadata.uid),
     )
-
-
-def nothing_unbuilt(world: World, cluster: VyosCluster) -> Finding | None:
-    """No field asks for what a later release brings."""
-    missing = not_built(cluster.spec)
-    return Finding(AcceptedReason.NOT_BUILT, "; ".join(missing)) if missing else None
 
 
 def secret_usable(world: World, cluster: VyosCluster) -> Finding | None:
@@ -106,7 +99,6 @@ def addresses_free(world: World, cluster: VyosCluster) -> Finding | None:
 
 
 CHECKS: tuple[Callable[[World, VyosCluster], Finding | None], ...] = (
-    nothing_unbuilt,
     secret_usable,
     secret_unchanged,
     addresses_free,

@@ -103,6 +103,7 @@ class Store:
             cluster=body,
             nodes=frozenset(node for _, node in self._objects[kinds.NODES]),
             lost=frozenset(node for (_, node), body in self._objects[kinds.NODES].items() if body["lost"]),
+            cordoned=frozenset(node for (_, node), body in self._objects[kinds.NODES].items() if body["cordoned"]),
             secret=secrets.get((settings.operator_namespace, reference)) if reference else None,
             config_maps=tuple(self._children.get(name, {}).values()),
             key_secret=secrets.get((settings.agent_namespace, names.key_secret(name))),
@@ -198,13 +199,14 @@ def _trimmed(kind: Kind, body: Body) -> Body:
     """The body without what nobody asks for and what would fill the memory."""
     meta = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     if kind is kinds.NODES:
-        return {"metadata": meta, "lost": _lost(body), "addresses": _addresses(body)}
+        cordoned = bool((body.get("spec") or {}).get("unschedulable"))
+        return {"metadata": meta, "lost": _lost(body), "cordoned": cordoned, "addresses": _addresses(body)}
     return {**body, "metadata": meta}
 
 
-def _told(node: Body) -> tuple[bool, tuple[str, ...]]:
+def _told(node: Body) -> tuple[bool, bool, tuple[str, ...]]:
     """What a Node's clusters want to know of it."""
-    return node["lost"], node["addresses"]
+    return node["lost"], node["cordoned"], node["addresses"]
 
 
 def _addresses(node: Body) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class World:
     """What the other clusters claim, as far as it meets this one's addresses."""
     addresses: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """The InternalIPs of each Node."""
+    cordoned: frozenset[str] = frozenset()
+    """Nodes on which nothing new shall be scheduled."""
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The owner before the present one, of the groups that were seen to move."""
 

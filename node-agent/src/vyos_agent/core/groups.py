@@ -108,7 +108,7 @@ class Groups:
             owner = machine.following.owner
             turn = self._turns[name] = Turn(
                 at=at,
-                view=view(peers, machine.group, reachable, at.now),
+                view=view(peers, machine.group, reachable, at.config.generation, at.now),
                 mine=self._senses.standing(at.me, max(0, machine.rank), machine.group),
                 judged=self._senses.judged(machine.group),
                 linked=self._senses.linked(machine.group),

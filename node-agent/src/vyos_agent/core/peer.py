@@ -81,6 +81,9 @@ class Peer:
     contacts: int = 0
     """How often it has begun to hear this node, after a while in which it did not."""
     groups: dict[GroupId, wire.GroupEntry] = dataclasses.field(default_factory=dict)
+    told_in: dict[GroupId, int] = dataclasses.field(default_factory=dict)
+    """The sequence of the newest part that spoke of each of these groups: a member that a group was taken from says
+    nothing of it any more, and what it said once is not what it knows now."""
     told_ms: int = FOREVER_AGO
     """When the newest frame of this life was heard by another member, by that one's word."""
     parts: int = 1

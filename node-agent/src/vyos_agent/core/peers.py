@@ -54,6 +54,7 @@ class Peers:
         """Members and groups of the configuration; a member that left stays in the table while it is believed."""
         for peer in self.table.values():
             peer.groups = {g: e for g, e in peer.groups.items() if g in groups or g not in self._groups}
+            peer.told_in = {g: sequence for g, sequence in peer.told_in.items() if g in peer.groups}
         self._groups = groups
         self.members = members - {self.me}
         for member in self.members.difference(self.table):
@@ -141,7 +142,7 @@ class Peers:
         peer.acked = peer.acking = 0
         peer.since_ms = at_ms
         peer.told_ms = FOREVER_AGO
-        peer.groups, peer.fresher, peer.links, peer.heard_on = {}, {}, {}, frozenset()
+        peer.groups, peer.told_in, peer.fresher, peer.links, peer.heard_on = {}, {}, {}, {}, frozenset()
         peer.run = peer.whole = 0
         peer.unproved.clear()
 
@@ -176,6 +177,8 @@ class Peers:
             peer.groups[entry.group] = entry
             if entry.state is not State.LISTENING:
                 peer.ghosts.pop(entry.group, None)
+
+        peer.told_in |= {e.group: beat.sequence for e in beat.groups if e.group in peer.groups}
 
     def _note_part(self, peer: Peer, beat: wire.Beat, acked: int) -> None:
         """A frame is whole when all its parts came, one after the other; an acknowledgement counts from then on."""

@@ -57,13 +57,13 @@ class View:
         return standing if standing is not None and standing.direct else None
 
 
-def view(peers: Peers, group: Group, reachable: frozenset[MemberId], now: int) -> View:
-    """Gather it. `reachable`: whom this node hears over a link that is up."""
+def view(peers: Peers, group: Group, reachable: frozenset[MemberId], generation: int, now: int) -> View:
+    """Gather it. `reachable`: whom this node hears over a link that is up; `generation`: its configuration's."""
     living = peers.living()
     standings = {p.id: _standing(p, e, reachable) for p in living if (e := p.groups.get(group.id)) is not None}
     claims = {m: Claim(m, s.entry.epoch, s.entry.rank) for m, s in standings.items() if s.entry.state in OWNING}
     heard_claim = strongest(claims.values())
-    _relayed(peers, living, group.id, now, claims)
+    _relayed(peers, living, group.id, generation, now, claims)
     going = [g.until_ms for p in living if (g := p.ghosts.get(group.id)) is not None]
     going += [s.peer.last_ms + s.peer.dead_ms for s in standings.values() if s.entry.state is State.YIELDING]
     # What a member's frame did not say yet is unknown, not "no": its other parts come within a keepalive or two.
@@ -88,8 +88,14 @@ def _standing(peer: Peer, entry: wire.GroupEntry, reachable: frozenset[MemberId]
     return Standing(peer, entry, candidate, peer.id in reachable)
 
 
-def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims: dict[MemberId, Claim]) -> None:
-    """What a peer says of another member counts where it has heard that one later than this node has."""
+def _relayed(
+    peers: Peers, living: list[Peer], group: GroupId, generation: int, now: int, claims: dict[MemberId, Claim]
+) -> None:
+    """What a peer says of another member counts where it has heard that one later than this node has.
+
+    That there is no claim counts only from one with the same configuration: in another the group may be gone, and who
+    has no such group looks after no claims.
+    """
     for teller in living:
         told = teller.groups.get(group)
         if told is None:
@@ -98,9 +104,11 @@ def _relayed(peers: Peers, living: list[Peer], group: GroupId, now: int, claims:
             peer = peers.table.get(about)
             if not fresher(peer, relay.entry) or not _lately(peer, teller, relay, now):
                 continue
+            if teller.told_in.get(group, 0) <= relay.sequence - teller.parts:
+                continue  # it says nothing of the group in that frame
             if told.claim_owner == about:
                 claims[about] = Claim(about, told.claim_epoch, told.claim_rank)
-            elif not told.claim_owner and _knows_better(peer, teller, relay):
+            elif not told.claim_owner and teller.generation == generation and _knows_better(peer, teller, relay):
                 claims.pop(about, None)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from vyos_agent.edge import orders
 from vyos_agent.edge.orders import Item
 from vyos_agent.edge.reader import FileError
-from vyos_api import keys, manifest, nodeconfig, notbuilt, render
+from vyos_api import keys, manifest, nodeconfig, render
 from vyos_api.nodeconfig import ConfigError, Key, KeySet
 
 KEY_ID = 1
@@ -32,9 +32,6 @@ def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None
         raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
     try:
         found = manifest.read(text)
-        later = notbuilt.not_built(found.cluster.spec)
-        if later:
-            raise FileError(_lines(path, later))
         config = render.render(found.cluster, node, peers)
         unknown = [m for m in config.members if m != node and m not in config.nodes] if config.unicast else []
         if unknown:
