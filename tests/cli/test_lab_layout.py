@@ -99,7 +99,6 @@ def test_unicast_gets_the_other_members_addresses() -> None:
     [
         ("{", "not YAML"),
         (document(keepaliveInterval="no"), "spec.keepaliveInterval"),
-        (document(onCordon="Standby"), "spec.onCordon"),
         (document(groups=[group(services=["ssh"])]), "group g: has host services only"),
         (document(interfaces=["an-interface-too-long"]), "at most 15 characters"),
         (document(groups=[group(secondaries=[f"s{n}" for n in range(16)])]), "at most 16 routers, not 17"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from vyos_api import manifest, notbuilt, services
+from vyos_api import manifest, services
 from vyos_api.nodeconfig import Address
 from vyos_api.v1alpha1 import Group, Spec
 
@@ -83,9 +83,6 @@ def plan(text: str, *, fast: bool = False) -> Layout:
     except manifest.ManifestError as error:
         raise LabError(str(error)) from None
     spec = found.cluster.spec
-    later = notbuilt.not_built(spec)
-    if later:
-        raise LabError("\n".join(later))
     routers = tuple(dict.fromkeys(m for g in spec.groups for m in g.members))
     if len(routers) > ROUTERS_MAX:
         raise LabError(f"spec.groups: a lab has at most {ROUTERS_MAX} routers, not {len(routers)}")
