@@ -24,7 +24,8 @@ from vyos_agent.edge.netlink import Message, Netlink, attribute, attributes, mes
 PREFIX = "vcb"
 NODES = ("r1", "r2")
 NET, NET2 = "10.77.0.", "10.78.0."
-HOSTS = {"r1": 1, "r2": 2, "c": 10}
+HOSTS = {"r1": 1, "r2": 2, "c": 10, "x": 66}
+"""`x` is a stranger, who is silent but in the trials that are about him."""
 LAST = 160
 VIPS = tuple(f"{NET}{n}" for n in range(129, LAST + 1))
 """32 of them, for as many groups as a cluster may have; the client probes the first."""

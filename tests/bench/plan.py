@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from bench.systems import SYSTEMS
-from bench.words import SETTINGS, Fault
+from bench.words import SETTINGS, STORMS, Fault
 
 OURS = "vyoscluster"
 ROUND, LONG_ROUND, LONG_MS = 2, 1, 10_000
@@ -25,6 +25,8 @@ PROMISE_FAULTS = (Fault.KILL, Fault.FREEZE, Fault.STOP, Fault.SWITCHOVER)
 BESIDE_N = 4
 """... and how often the others get the same, at kill and freeze."""
 BESIDE_FAULTS = (Fault.KILL, Fault.FREEZE)
+STORM_SETTING, STORM_N, STORM_BESIDE_N = "B", 6, 2
+"""Where a stranger joins in, and how often; the others get recordings alone, and those are long trials."""
 GROUPS = (1, 10, 32)
 
 
@@ -87,6 +89,8 @@ def jobs(counts: Mapping[str, int], limits: Limits, seed: int) -> list[Job]:
             if limits.has(system, setting):
                 faults, n = _usual(system, setting, wanted[setting])
                 found += _rounds(system, setting, limits.faults or faults, limits.n or n)
+                if setting == STORM_SETTING and setting in counts and not limits.faults:
+                    found += _storms(system, setting, limits)
     order = random.Random(seed)
     order.shuffle(found)
     return sorted(found, key=lambda job: job.round)
@@ -116,8 +120,14 @@ def without(counts: Mapping[str, int], limits: Limits) -> list[str]:
 def _usual(system: str, setting: str, n: int) -> tuple[Sequence[Fault], int]:
     """The faults of a setting, and how often."""
     if setting not in PROMISE_N:
-        return tuple(Fault), n
+        return tuple(fault for fault in Fault if fault not in STORMS), n
     return (PROMISE_FAULTS, n) if system == OURS else (BESIDE_FAULTS, BESIDE_N)
+
+
+def _storms(system: str, setting: str, limits: Limits) -> list[Job]:
+    ours = system == OURS
+    faults = tuple(fault for fault in Fault if fault in STORMS) if ours else (Fault.REPLAYED,)
+    return _rounds(system, setting, faults, limits.n or (STORM_N if ours else STORM_BESIDE_N))
 
 
 def _rounds(system: str, setting: str, faults: Sequence[Fault], n: int) -> list[Job]:

@@ -83,6 +83,10 @@ def _figures(trials: Sequence[Trial]) -> Row:
         row["both_n"] = sum(t["both_ms"] > 0 or t.get("thaw_both_ms", 0) > 0 for t in good)
     if any("heal_lost" in t for t in good):
         row |= spread("heal_lost_", (t.get("heal_lost") for t in good), "")
+    for figure in ("storm_per_s", "storm_read", "storm_kernel_drops"):
+        known = [t[figure] for t in good if figure in t]
+        if known:
+            row[figure] = round(statistics.median(known))
     row |= spread("floor_", (t["floor_ms"] for t in good))
     row["stalls"] = sum(t["stalls"] for t in good)
     row["load"] = statistics.median(t["load"] for t in trials)

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
-from bench import timeline
+from bench import storm, timeline
 from bench.cage import Cage
 from bench.lan import NODES, Lan
 from bench.probe import Prober
 from bench.systems import SYSTEMS
 from bench.systems.base import NotAvailable, System
 from bench.timeline import Course
-from bench.words import DEADLY, HEALED, SETTINGS, Fault
+from bench.words import DEADLY, HEALED, SETTINGS, STORMS, Fault
 
 OLD, NEW = NODES
 Trial = dict[str, Any]
@@ -129,8 +129,13 @@ class Session:
         watcher.changes.clear()
         load = os.getloadavg()[0]
         lan.forget()
+        stranger = storm.Storm(lan.places["x"], fault) if fault in STORMS else None
+        dropped, refused = storm.kernel_drops(lan.places[new]), system.refused(new) if stranger is not None else None
+        figures: Trial = {}
         self._prober.begin()
         try:
+            if stranger is not None:
+                stranger.begin()
             self._sleep_ms(max(BEFORE_MIN_MS, 1.2 * system.setting.keepalive_ms) + self._phase_ms())
             held = frozenset(watcher.owners())
             pids = self.pids(OLD)
@@ -145,6 +150,11 @@ class Session:
                 ok = self._settled() and ok
         finally:
             seen = self._prober.finish()
+            if stranger is not None:
+                figures = stranger.end()
+                figures["storm_kernel_drops"] = storm.kernel_drops(lan.places[new]) - dropped
+                if refused is not None:
+                    figures["storm_read"] = (system.refused(new) or 0) - refused
         course = Course(fault, system.dead_ms, fault_ns, heal_ns, old, new, held, tuple(watcher.changes), seen)
         trial: Trial = {
             "system": system.name,
@@ -157,6 +167,7 @@ class Session:
             "at": time.strftime("%Y-%m-%dT%H:%M:%S"),
             **timeline.measure(course),
             "dead_ms": round(system.dead_ms, 1),
+            **figures,
             "changes": [[c.node, c.holds, round((c.at_ns - fault_ns) / 1e6, 1)] for c in watcher.changes[:20]],
         }
         self._mend(fault)
@@ -169,7 +180,7 @@ class Session:
             return
         assert cage is not None
         match fault:
-            case Fault.POWER_OFF:
+            case Fault.POWER_OFF | Fault.REPLAYED | Fault.GARBLED | Fault.FILTERED | Fault.FORGED:
                 cage.kill()
                 lan.plug(OLD, up=False)
             case Fault.LINK_CUT:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench.lan import Change
 from bench.probe import Seen
-from bench.words import JUDGED, Fault
+from bench.words import JUDGED, OFF, Fault
 
 MS = 1_000_000
 EARLY_NS = 200 * MS
@@ -44,9 +44,9 @@ def measure(course: Course) -> dict[str, float | int | bool | None]:
     """Every figure of a trial, in milliseconds unless it is a count."""
     seen, since, end = course.seen, course.fault_ns, course.heal_ns or course.seen.end_ns
     answers = sorted(when for when, _, _ in seen.answers)
-    held = course.held - ({course.old} if course.fault is Fault.POWER_OFF else set())
+    held = course.held - ({course.old} if course.fault in OFF else set())
     changes = [c for c in course.changes if c.at_ns >= since - EARLY_NS]
-    if course.fault is Fault.POWER_OFF:  # what a machine without power still has in its kernel holds nothing
+    if course.fault in OFF:  # what a machine without power still has in its kernel holds nothing
         changes = [c for c in changes if c.node != course.old]
     added_ns = next((c.at_ns for c in changes if c.node == course.new and c.holds and c.at_ns >= since), None)
     both, nobody, open_ = spans(held, changes, since, end)

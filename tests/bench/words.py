@@ -25,15 +25,28 @@ class Fault(enum.StrEnum):
     """The daemon of r1 starts again while r2 owns."""
     PARTITION = "partition"
     """Nothing passes r1's port of the switch, the carrier stays; healed after the takeover."""
+    REPLAYED = "power-off-replay"
+    """As power-off, while a stranger repeats the dead owner's newest frame."""
+    GARBLED = "power-off-garbage"
+    """As power-off, beside truncated and oversized frames."""
+    FILTERED = "power-off-filtered"
+    """As power-off, beside frames that our socket filter refuses."""
+    FORGED = "power-off-forged"
+    """As power-off, beside frames with a true header and a bad tag."""
 
 
 CUTS = frozenset({Fault.LINK_CUT, Fault.PARTITION})
 """Both daemons live on, and meet again."""
 HEALED = CUTS | {Fault.FREEZE}
-DEADLY = frozenset({Fault.POWER_OFF, Fault.KILL, Fault.STOP})
+STORMS = frozenset({Fault.REPLAYED, Fault.GARBLED, Fault.FILTERED, Fault.FORGED})
+"""A power-off beside a stranger on the LAN (storm.py)."""
+OFF = STORMS | {Fault.POWER_OFF}
+"""What a machine without power still has in its kernel holds nothing."""
+DEADLY = STORMS | {Fault.POWER_OFF, Fault.KILL, Fault.STOP}
 """Afterwards r1 has no daemon: what follows can be a failback."""
 JUDGED = frozenset({Fault.POWER_OFF, Fault.LINK_CUT, Fault.KILL, Fault.FREEZE, Fault.PARTITION})
-"""The peer has to find out by silence, so that its dead interval counts."""
+"""The peer has to find out by silence, so that its dead interval counts. Beside a storm it does, too; but
+there nobody can tell the owner's last frame from a stranger's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

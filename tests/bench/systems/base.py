@@ -84,6 +84,10 @@ class System(abc.ABC):
         """Whether the daemon itself finds everything well, where it can be asked."""
         return True
 
+    def refused(self, node: str) -> int | None:
+        """How many frames the daemon has read and refused; None where it does not say."""
+        return None
+
     def stop(self, cage: Cage) -> None:
         """Ask for a graceful end, and come back at once."""
         os.kill(self.main(cage), signal.SIGTERM)

@@ -75,6 +75,10 @@ class VyosCluster(System):
             for c in clusters
         )
 
+    def refused(self, node: str) -> int | None:
+        answer = control.request(self._socket(node), "report")
+        return sum(sum(c["drops"].values()) for c in answer["report"]["clusters"])
+
     def switch(self, cage: Cage) -> None:
         if FORCE not in self._ops():
             raise NotAvailable(f"this daemon's control socket knows no `{FORCE}`")
