@@ -45,5 +45,4 @@ def test_a_key_is_changed_under_way(product: Product, holders: Holders) -> None:
             ground.kubectl("logs", f"-n{AGENTS_NAMESPACE}", product.agent(n), "--all-containers", "--tail=-1")
             for n in ("node1", "node2", "node3")
         )
-        assert "Dead" not in logs.split("serving generation 2")[-1]
         assert not any(secret in logs for secret in SECRETS)

@@ -8,6 +8,14 @@ _H = "sim/test_schedules_handover.py::"
 
 MOVES = (
     Mutant(
+        "lets-go-of-what-came-back",
+        "the giver takes the group back from a target that lets go again at once",
+        "rules.py",
+        "if move.taken_ms is not None and claims:",
+        "if move.taken_ms is not None:",
+        "sim/test_schedules_failures.py::test_a_target_that_loses_its_link_as_it_takes_over_gives_back",
+    ),
+    Mutant(
         "to-and-fro",
         "a failed service moves the group to candidates only",
         "motives.py",

@@ -206,7 +206,7 @@ def test_secrets_that_come_change_and_go(api: Api, running: Operator, make: Make
     api.says("edge", "Accepted", "True", "Accepted")
     until(lambda: api.config_map("edge", "node2"), "the ConfigMaps")
     api.psk("late", psk="another-secret-of-late")
-    until(lambda: api.key_numbers("edge") == {2: "send"}, "nobody lives, nobody is waited for")
+    until(lambda: api.key_numbers("edge") == {1: "send", 2: "accept"}, "the first step; nobody has answered it yet")
     api.server.kubectl("delete", "secret", "late", "-n", harness.OPERATOR_NS)
     api.says("edge", "Accepted", "False", "SecretNotFound")
     assert api.config_map("edge", "node1") is not None
@@ -335,7 +335,7 @@ def test_the_secret_is_nowhere(api: Api, running: Operator, make: Make) -> None:
     make("lab", spec(preSharedSecret={"value": harness.SECRET}, address="192.168.0.77/24/eth0"))
     api.says("lab", "Accepted", "True", "Accepted")
     make("lab", spec(preSharedSecret={"value": harness.SECRET + "2"}, address="192.168.0.77/24/eth0"))
-    until(lambda: api.key_numbers("lab") == {2: "send"}, "the new key")
+    until(lambda: api.key_numbers("lab") == {1: "send", 2: "accept"}, "the new key")
     body = api.cluster("lab")
     told = [
         body["status"],

@@ -1,6 +1,7 @@
 """World -> Plan, as tables: no API server anywhere."""
 
 import base64
+import copy
 import dataclasses
 import json
 from typing import Any
@@ -300,6 +301,15 @@ class TestKeys:
             assert (found["Accepted"], found["Available"]) == ("Accepted", "Available")
             numbers.append(found["Programmed"])
         assert numbers == ["RotatingKey", "RotatingKey", "Programmed", "Programmed"]
+
+    @pytest.mark.parametrize("state", ["Dead", "Left", "Unheard"])
+    def test_a_member_that_is_away_holds_no_rotation_up(self, state: str) -> None:
+        begun = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
+        body = copy.deepcopy(dict(begun.cluster))
+        entry = next(n for n in body["status"]["nodes"] if n["name"] == "node1")
+        entry |= {"acceptKeys": [1, 2], "deviations": [{"kind": "Peer", "name": "node2", "state": state}]}
+        done = plan.plan_for(dataclasses.replace(begun, cluster=body))
+        assert names(done.apply) == ["Secret/edge"], "the second step, though node2 has not answered the first"
 
     def test_a_secret_that_goes_in_the_middle_changes_nothing(self) -> None:
         now = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))

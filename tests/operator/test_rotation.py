@@ -92,7 +92,7 @@ def same(one: KeySet, other: KeySet) -> bool:
 def test_a_step(
     running: KeySet | None, entries: list[NodeStatus], wanted: KeySet, stage: str, awaited: tuple[str, ...]
 ) -> None:
-    found = rotate(b"new", running, UID, entries)
+    found = rotate(b"new", running, UID, {e.name: e for e in entries})
     assert same(found.keys, wanted)
     assert found.stage.startswith(stage)
     assert bool(found.stage) is bool(stage)
@@ -108,7 +108,7 @@ def test_whoever_sends_is_understood_by_all_at_every_moment(secrets: list[bytes]
     for moment in range(60):
         secret = secrets[min(moment // 7, len(secrets) - 1)]
         entries = [says(f"node{i}", k.send.id, *(key.id for key in k.keys)) for i, k in enumerate(has)]
-        running = rotate(secret, running, UID, entries).keys
+        running = rotate(secret, running, UID, {e.name: e for e in entries}).keys
         if moment % 3 != slow:
             has[moment % 3] = running
         elif moment % 9 == slow:
@@ -118,6 +118,21 @@ def test_whoever_sends_is_understood_by_all_at_every_moment(secrets: list[bytes]
                 assert (sender.send.id, sender.send.secret) in {(k.id, k.secret) for k in receiver.keys}
     assert {k.send.secret for k in has} == {heartbeat_key(secrets[-1], UID)}
     assert all(len(k.keys) == 1 for k in has)
+
+
+def test_who_has_said_nothing_is_waited_for() -> None:
+    running = keys((1, OLD), (2, NEW))
+    found = rotate(b"new", running, UID, {"node1": says("node1", 1, 1, 2), "node2": None})
+    assert (found.keys, found.awaited) == (running, ("node2",))
+
+
+@pytest.mark.parametrize(
+    ("entries", "number"),
+    [([], 1), (both(2, 2), 2), (both(1, 1, 2), 2), (both(2, 1, 2), 2), (both(255, 255, 1), 1), (both(255, 255), 255)],
+)
+def test_lost_keys_come_back_under_the_number_that_the_members_know(entries: list[NodeStatus], number: int) -> None:
+    found = rotate(b"new", None, UID, {e.name: e for e in entries})
+    assert found == Rotation(keys((number, NEW)))
 
 
 def test_nothing_quotes_a_key() -> None:

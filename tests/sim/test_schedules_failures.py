@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.cluster import D, cluster, moves, transcript
+from vyos_agent.core.events import Stopping
 from vyos_agent.core.model import State
 
 UNITS = ("named.service", "ssh.service")
@@ -49,3 +50,21 @@ def test_who_let_go_does_not_race_with_who_claims(back_ms: int) -> None:
         d.epoch for host in world.hosts.values() for at, d in host.decisions if at >= since and d.after is State.OWNER
     ]
     assert len(claims) == len(set(claims)), transcript(world)
+
+
+@pytest.mark.parametrize("after_ms", range(24, 42, 2))
+def test_a_target_that_loses_its_link_as_it_takes_over_gives_back(after_ms: int) -> None:
+    """ "a voluntary move leaves no moment with no holder": the giver keeps its addresses until the target has them, and
+    takes the group back from one that lets go again"""
+    world = cluster("abc", interfaces=("eth0", "eth1"))
+    since = world.now
+    world.peace.harm(None)
+    world.hosts["a"].feed(Stopping())
+    world.run(after_ms)
+    world.hosts["b"].set_link("eth0", up=False)
+    world.run(2 * D)
+    assert world.holders() == world.owners() == {"c"}, transcript(world)
+    limit_ms = (
+        0 if after_ms <= 30 else 5
+    )  # later than that the giver has let go already: a link that is lost costs that
+    assert world.dark_ms(since) <= limit_ms, transcript(world)

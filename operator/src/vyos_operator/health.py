@@ -17,6 +17,9 @@ OWNING = frozenset({"Owner", "Asking", "Giving", "Suspended"})
 READY = OWNING | {"Standby"}
 """States of a member that has the group or could take it."""
 
+AWAY = frozenset({"Dead", "Left", "Unheard"})
+"""States of a peer that does not talk (docs/control-socket.md)."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dissent:
@@ -39,6 +42,8 @@ class Health:
     """Members that reported once and are dead, with the living members that say so."""
     silent: tuple[str, ...]
     """Members that never reported."""
+    away: frozenset[str]
+    """Members that a living one does not hear: dead, left, or never heard at all."""
     ready: frozenset[str]
     split: dict[str, tuple[str, ...]]
     """Groups with more than one living owner."""
@@ -75,6 +80,9 @@ def assess(config: NodeConfig, status: Status) -> Health:
         living=alive,
         accusers={m: tuple(sorted(r for r in alive if _calls_dead(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),
+        away=frozenset(
+            d.name for m in alive for d in entries[m].deviations or () if d.kind == "Peer" and d.state in AWAY
+        ),
         ready=frozenset(m for m in alive if _ready(entries[m])),
         split=split,
         ownerless=ownerless,

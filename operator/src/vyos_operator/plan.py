@@ -77,8 +77,9 @@ def _rotation(world: World, verdict: Verdict, known: Status, state: health.Healt
     if verdict.refusal is not None or state is None:
         return None
     uid = world.cluster["metadata"]["uid"]
-    living = [n for n in known.nodes if n.name in state.living]
-    return rotate(verdict.secret, psk.running(world, uid), uid, living)
+    entries = {entry.name: entry for entry in known.nodes}
+    members = {m: entries.get(m) for m in state.members if m in world.nodes and m not in world.lost | state.away}
+    return rotate(verdict.secret, psk.running(world, uid), uid, members)
 
 
 def _children(world: World, verdict: Verdict, rotation: Rotation | None) -> tuple[tuple[Body, Body | None], ...]:

@@ -8,7 +8,7 @@ end what it had begun.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from vyos_api.keys import heartbeat_key
 from vyos_api.nodeconfig import KEY_ID_MAX, Key, KeySet
@@ -26,20 +26,35 @@ class Rotation:
     stage: str = ""
     """What is done now, for people; empty at rest."""
     awaited: tuple[str, ...] = ()
-    """Living members that have not said that they run these keys."""
+    """Members that have not said yet that they run these keys."""
 
 
-def rotate(secret: bytes, running: KeySet | None, uid: str, living: Iterable[NodeStatus]) -> Rotation:
-    """The next step on the way to the key of this secret. `living`: what the members that live say of themselves.
+Entries = Mapping[str, NodeStatus | None]
+"""What each member says of itself; None where it has said nothing yet."""
 
-    A member that is dead, or that never reported, is not waited for: it reads the Secret when it comes back.
+
+def rotate(secret: bytes, running: KeySet | None, uid: str, members: Entries) -> Rotation:
+    """The next step on the way to the key of this secret. `members`: those that are waited for.
+
+    One that is away is not among them: it reads the Secret when it comes back.
     """
-    entries = tuple(living)
     wanted = heartbeat_key(secret, uid)
     if running is None:
-        return Rotation(KeySet(uid, (Key(FIRST_ID, "send", wanted),)))
-    keys = running if _missing(running, entries) else _step(running, wanted)
-    return Rotation(keys, _stage(keys, wanted), _missing(keys, entries) if _stage(keys, wanted) else ())
+        return Rotation(KeySet(uid, (Key(_newest(members), "send", wanted),)))
+    begins = len(running.keys) == 1  # one more key to accept harms nobody, whoever has heard of it
+    keys = running if _missing(running, members) and not begins else _step(running, wanted)
+    return Rotation(keys, _stage(keys, wanted), _missing(keys, members) if _stage(keys, wanted) else ())
+
+
+def _newest(members: Entries) -> int:
+    """Under which number the members know the wanted key, where the Secret with the keys was lost.
+
+    It is the newest that any of them has: nothing else was on its way to them. No digest of a key is kept anywhere, so
+    a pre-shared secret that is changed in the same moment is taken for the one that they have, and costs a moment in
+    which they do not understand each other.
+    """
+    numbers = {number for entry in members.values() if entry is not None for number in entry.accept_keys or ()}
+    return next((n for n in sorted(numbers) if n % KEY_ID_MAX + 1 not in numbers), FIRST_ID)
 
 
 def _step(running: KeySet, wanted: bytes) -> KeySet:
@@ -62,6 +77,12 @@ def _stage(keys: KeySet, wanted: bytes) -> str:
     return "an earlier rotation is brought to its end first"
 
 
-def _missing(keys: KeySet, entries: Iterable[NodeStatus]) -> tuple[str, ...]:
+def _missing(keys: KeySet, members: Entries) -> tuple[str, ...]:
     accepted = {key.id for key in keys.keys}
-    return tuple(sorted(e.name for e in entries if e.send_key != keys.send.id or set(e.accept_keys or ()) != accepted))
+    return tuple(
+        sorted(
+            name
+            for name, entry in members.items()
+            if entry is None or entry.send_key != keys.send.id or set(entry.accept_keys or ()) != accepted
+        )
+    )

@@ -142,7 +142,7 @@ def _giving(m: GroupMachine, turn: Turn) -> None:
     target = turn.view.direct(move.target)
     if _is_beaten(m, turn, but=move.target):
         return
-    if move.taken_ms is not None:
+    if move.taken_ms is not None and claims:
         if turn.now - move.taken_ms >= handover.OVERLAP_MS:
             m.let_go(Reason.HANDED_OVER, turn.now, turn.name(move.target))
     elif claims:
