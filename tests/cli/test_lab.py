@@ -130,7 +130,10 @@ def test_a_failover_is_seen_by_the_watch_and_its_pipe_has_no_colour(up: Callable
     socket = str(Lab(lab.name).directory / "r1/control.sock")
     with seen.open("w") as pen:
         watch = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vyos_cluster", "watch", "--socket", socket], stdout=pen, stderr=pen
+            [sys.executable, "-P", "-m", "vyos_cluster", "watch", "--socket", socket],
+            stdout=pen,
+            stderr=pen,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it in the background
         )
     try:
         until(lambda: "edge/cluster  node1" in seen.read_text())

@@ -73,7 +73,7 @@ def is_frozen(name: str) -> bool:
     return (ROOT / "freezer" / GROUP / name / "freezer.state").read_text().strip() != "THAWED"
 
 
-def end(name: str, timeout_s: float = 10.0) -> None:
+def end(name: str, timeout_s: float = 30.0) -> None:
     """Kill everything in a cgroup, wait until it is gone, and remove the cgroup."""
     deadline = time.monotonic() + timeout_s
     while pids := members(name):
