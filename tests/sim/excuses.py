@@ -87,8 +87,7 @@ class Excuses:
         cut_ms = max(p.was_cut_ms for p in pairs)
         # Frames lost at random in a row are a cut, too; not for one that was killed: there the promise counts them.
         run = self._world.hosts[x].runs and self._world.hosts[y].runs
-        silent_ms = limits.dead_ms + limits.contact_ms  # a death that is found out, and what is started after it
-        silent = run and any(p.lost_ms >= since - silent_ms for p in pairs)
+        silent = run and any(p.lost_ms >= since - limits.dead_ms for p in pairs)
         if cut_ms < since - 3 * limits.dead_ms - limits.settled_ms and not silent:
             return NEVER_MS, "never cut"
         return max(cut_ms, *(p.lost_ms for p in pairs)) + after_ms, "contact"

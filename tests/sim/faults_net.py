@@ -81,6 +81,7 @@ def _carrier(driver: Driver, names: list[str], interface: str, for_ms: str) -> b
 
     def up() -> None:
         driver.harm()
+        network.note_cuts()
         for name in new:
             network.deaf.discard((name, interface))
             driver.host(name).set_link(interface, up=True)

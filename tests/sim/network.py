@@ -153,6 +153,12 @@ class Network:
         """How many of the newest frames of one host have not reached another."""
         return self.frames[source] - self.pairs[source, target].delivered
 
+    def note_cuts(self) -> None:
+        """Who does not hear whom now was cut until now, also where nobody sent: a carrier was gone."""
+        for (source, target), pair in self.pairs.items():
+            if not self.hears(target, source):
+                pair.was_cut_ms = self._world.now
+
     def lost_ms(self, x: str, y: str) -> int:
         """When a frame between the two was lost last, either way."""
         return max(self.pairs[x, y].lost_ms, self.pairs[y, x].lost_ms)
