@@ -70,7 +70,7 @@ class AvailableReason(enum.StrEnum):
     DISAGREEMENT = "Disagreement"
     """Living members see different owners of a group."""
     NO_MEMBER = "NoMember"
-    """No member's agent is alive."""
+    """All members' Nodes are silent, so nobody can report."""
 
 
 class VerifiedReason(enum.StrEnum):
@@ -86,6 +86,8 @@ class VerifiedReason(enum.StrEnum):
     """An address answers from somebody who is not its owner."""
     TWO_MACS = "TwoMACs"
     """Two answer for an address."""
+    OTHER = "Other"
+    """An agent finds something that this operator has no word for (it is newer); the message has the agent's."""
 
 
 class DegradedReason(enum.StrEnum):
@@ -100,15 +102,25 @@ class DegradedReason(enum.StrEnum):
     MONITOR_UNREACHABLE = "MonitorUnreachable"
     """A monitor does not answer a member."""
     SERVICE_FAILED = "ServiceFailed"
-    """A service did not start."""
+    """A service did not start, or a unit is missing."""
+    ADDRESS_FAILED = "AddressFailed"
+    """A member's kernel refuses an address, or has no interface for it."""
     MULTICAST_LOST = "MulticastLost"
     """Members hear each other by unicast only: the network loses multicast."""
     FENCE_FAILED = "FenceFailed"
     """A member cannot set up the nftables fence."""
     SPLIT_BRAIN = "SplitBrain"
     """A group has two owners that do not hear each other."""
+    PEER_UNHEARD = "PeerUnheard"
+    """A living member does not hear another one that lives."""
+    OTHER = "Other"
+    """An agent tells of something that this operator has no word for (it is newer); the message has the agent's."""
     SEVERAL = "Several"
     """More than one kind of thing; the message names them."""
+
+
+ConditionReason = AcceptedReason | ProgrammedReason | AvailableReason | VerifiedReason | DegradedReason
+"""Every reason that a condition may have."""
 
 
 class OwnershipReason(enum.StrEnum):

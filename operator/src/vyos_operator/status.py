@@ -15,6 +15,7 @@ from vyos_api.nodeconfig import NodeConfig
 from vyos_api.reasons import (
     AcceptedReason,
     AvailableReason,
+    ConditionReason,
     ConditionType,
     DegradedReason,
     ProgrammedReason,
@@ -29,11 +30,12 @@ DEVIATIONS = {
     "Interface": DegradedReason.INTERFACE_DOWN,
     "Monitor": DegradedReason.MONITOR_UNREACHABLE,
     "Service": DegradedReason.SERVICE_FAILED,
-    "Address": DegradedReason.SERVICE_FAILED,
+    "Address": DegradedReason.ADDRESS_FAILED,
     "Multicast": DegradedReason.MULTICAST_LOST,
     "Fence": DegradedReason.FENCE_FAILED,
+    "Peer": DegradedReason.PEER_UNHEARD,
 }
-"""What a deviation of a kind is called; a kind that is not here is called by its kind and state."""
+"""What a deviation of a kind is called; a kind that is not here is OTHER, and the message has the agent's words."""
 ANSWER_KIND = "Answer"
 """The kind of a deviation by which an agent tells what the LAN says of an address; its state is a VerifiedReason."""
 REFUSAL_KIND = "Configuration"
@@ -46,7 +48,7 @@ class Said:
 
     type: ConditionType
     status: str
-    reason: str
+    reason: ConditionReason
     message: str
 
 
@@ -179,7 +181,7 @@ def verified(running: NodeConfig | None, health: Health | None) -> Said:
             found.setdefault(state, []).append(f"{member} finds {state} for {name}")
     if found:
         gravest = (reasons.TWO_MACS, reasons.WRONG_MAC, reasons.NO_ANSWER)
-        reason = next((r for r in gravest if r in found), next(iter(found)))
+        reason = next((r for r in gravest if r in found), reasons.OTHER)
         return Said(kind, "False", reason, listed((part for parts in found.values() for part in parts), "; "))
     alone = [g.name for g in running.groups if g.addresses and len(health.living.intersection(g.members)) < 2]
     unowned = [g.name for g in running.groups if g.addresses and g.name in health.ownerless]
@@ -194,7 +196,7 @@ def degraded(health: Health | None) -> Said:
     kind = ConditionType.DEGRADED
     if health is None:
         return Said(kind, "False", DegradedReason.HEALTHY, "nothing runs yet")
-    found: dict[str, list[str]] = {}
+    found: dict[DegradedReason, list[str]] = {}
     if health.split:
         found[DegradedReason.SPLIT_BRAIN] = [_split(health)]
     down = [f"{m} is dead ({', '.join(who) or 'by the latest report'})" for m, who in health.accusers.items()]
@@ -204,7 +206,7 @@ def degraded(health: Health | None) -> Said:
     if down:
         found[DegradedReason.MEMBER_DOWN] = [f"{d}" for d in down]
     for member, what, name, state in (d for d in health.deviations if d[1] not in (REFUSAL_KIND, ANSWER_KIND)):
-        reason = DEVIATIONS.get(what, f"{what}{state}")
+        reason = DEVIATIONS.get(what, DegradedReason.OTHER)
         found.setdefault(reason, []).append(f"{member}: {what} {name} is {state}")
     if not found:
         return Said(kind, "False", DegradedReason.HEALTHY, "all members are well")

@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from vyos_api.reasons import AcceptedReason
 from vyos_operator.claims import Claim, Place
 from vyos_operator.kinds import Kind
 
@@ -83,5 +84,5 @@ class Plan:
 class Finding:
     """What a check found wrong: a reason for machines, and a sentence for people that names the field and the fix."""
 
-    reason: str
+    reason: AcceptedReason
     message: str
