@@ -17,6 +17,7 @@ from edge.waiting import until
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.model import Drop, Reason, State
 from vyos_agent.edge.metrics import Tally
+from vyos_agent.sync import metrics
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ async def test_an_owner_tells_its_state_and_how_it_came_to_it(desk: Desk) -> Non
     assert {**group, "epoch": 1} == {"name": "cluster", "state": "Owner", "owning": True, "epoch": 1, "addresses": 1}
     assert {"group": "cluster", "state": "Owner", "reason": "FirstClaim", "count": 1} in edge["transitions"]
     assert edge["interfaces"] == {"eth0": True}
+    assert len(metrics._families(found)) == 18, "kube-sync takes what a daemon really says"
     assert edge["peers"] == {"r2": "Unheard"}
 
 

@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.waiting import until
+from sync.fakes import Daemon, FakeApi
 from vyos_agent.sync import metrics
-from vyos_agent.sync.api import Counts
+from vyos_agent.sync.agent import Agent
+from vyos_agent.sync.api import Api, Counts
+from vyos_agent.sync.settings import Settings
 from vyos_agent.sync.world import World
 from vyos_operator import metrics as operators
 
@@ -94,3 +98,30 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     assert len(known) == len(series) + 3
     rows = re.findall(r"^\| `(vyos_cluster_\w+)` \| ([^|]*) \|", DOCUMENT.read_text(), re.MULTILINE)
     assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == known
+
+
+async def test_an_agent_serves_it_on_both_addresses(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
+    health, opened = unused_tcp_port_factory(), unused_tcp_port_factory()
+    daemon = Daemon(tmp_path / "control.sock")
+    settings = Settings("node1", "agents", str(daemon.path), health, metrics_address="127.0.0.2", metrics_port=opened)
+
+    async def get(address: str, port: int, path: str) -> str:
+        reader, writer = await asyncio.open_connection(address, port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+        return answer
+
+    async with daemon.life():
+        agent = Agent(settings, cast(Api, FakeApi()))
+        task = asyncio.create_task(agent.run(asyncio.Event()))
+        try:
+            await until(lambda: agent.world.connected)
+            for address, port in (("127.0.0.1", health), ("127.0.0.2", opened)):
+                answer = await get(address, port, "/metrics")
+                assert answer.startswith("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4")
+                assert "\nvyos_cluster_sync_connected 1.0\n" in answer
+            assert (await get("127.0.0.2", opened, "/healthz")).startswith("HTTP/1.1 404 "), "no probe for the LAN"
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
