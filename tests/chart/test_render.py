@@ -310,6 +310,7 @@ class TestValues:
         parents = {
             "crds:",
             "policy:",
+            "metrics:",
             "operator:",
             "agents:",
             "image:",

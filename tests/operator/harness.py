@@ -282,6 +282,11 @@ class Operator:
         self.log = log
         self.port = port
 
+    def metrics(self) -> str:
+        """Its /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
     def health(self) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:

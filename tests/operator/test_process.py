@@ -63,6 +63,7 @@ def test_quiet_means_no_request_that_writes(api: Api, run_operator: Run, make: M
         assert writes(api) == count
         assert api.versions() == versions
         assert operator.health() == (200, "ok\n")
+        assert 'vyos_cluster_operator_clusters{condition="Accepted",status="True"}' in operator.metrics()
         assert not operator.logged("ERROR")
         assert not operator.logged("Traceback")
         assert re.search(r"all watches have shown everything \(5 tasks\)", operator.log.read_text())

@@ -189,7 +189,8 @@ async def test_the_probe() -> None:
             with error:
                 return error.code, error.read().decode()
 
-    async with liveness.served(port):
+    async with liveness.served(port, lambda: b"some_total 1\n"):
+        assert await asyncio.to_thread(ask, "/metrics") == (200, "some_total 1\n")
         assert await asyncio.to_thread(ask) == (200, "ok\n")
         liveness.bad("watch of nodes", "it is silent")
         assert await asyncio.to_thread(ask) == (503, "watch of nodes: it is silent\n")

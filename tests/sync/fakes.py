@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vyos_agent.sync.api import ApiProblem, Kind, NoSuchCluster, NoSuchType, Object
+from vyos_agent.sync.api import ApiProblem, Counts, Kind, NoSuchCluster, NoSuchType, Object
 from vyos_api import names, nodeconfig
 
 NODE = "node1"
@@ -276,6 +276,7 @@ class FakeApi:
         self.applied: list[tuple[str, str, dict[str, Any]]] = []
         """Every successful apply: cluster, manager, entry."""
         self.requests = 0
+        self.counts = Counts()
         self._objects: dict[Kind, dict[str, Object]] = {k: {} for k in Kind}
         self._events: dict[Kind, list[asyncio.Queue[tuple[str, Object]]]] = {k: [] for k in Kind}
 

@@ -10,7 +10,7 @@ import pytest
 from sync.fakes import Daemon
 from vyos_agent.sync import control, probe
 from vyos_agent.sync.backoff import Backoff
-from vyos_agent.sync.health import Beats, Health
+from vyos_agent.sync.health import Beats, Server, probes
 from vyos_agent.sync.settings import Settings, SettingsError, from_environment
 from vyos_agent.sync.world import Signal
 
@@ -24,6 +24,8 @@ class TestSettings:
             namespace="agents",
             control_socket="/run/vyos-cluster/control.sock",
             health_port=9694,
+            metrics_address="",
+            metrics_port=9695,
             relist_s=60,
             log_level="INFO",
             log_format="text",
@@ -33,11 +35,15 @@ class TestSettings:
         given = {
             "CONTROL_SOCKET": "/x",
             "HEALTH_PORT": "0",
+            "METRICS_ADDRESS": "192.0.2.1",
+            "METRICS_PORT": "9000",
             "RELIST_SECONDS": "5",
             "LOG_LEVEL": "DEBUG",
             "LOG_FORMAT": "json",
         }
-        assert from_environment(NEEDED | given) == Settings("node1.example.org", "agents", "/x", 0, 5, "DEBUG", "json")
+        assert from_environment(NEEDED | given) == Settings(
+            "node1.example.org", "agents", "/x", 0, "192.0.2.1", 9000, 5, "DEBUG", "json"
+        )
 
     @pytest.mark.parametrize(
         ("given", "problem"),
@@ -50,6 +56,7 @@ class TestSettings:
             ),
             ({"CONTROL_SOCKET": "x"}, "CONTROL_SOCKET: 'x' must be an absolute path"),
             ({"HEALTH_PORT": "65536"}, "HEALTH_PORT: '65536' is not a whole number from 0 to 65535"),
+            ({"METRICS_ADDRESS": "eth0"}, "METRICS_ADDRESS: 'eth0' is no IP address"),
             ({"RELIST_SECONDS": "1m"}, "RELIST_SECONDS: '1m' is not a whole number from 1 to 3600"),
             ({"LOG_LEVEL": "info"}, "LOG_LEVEL: 'info' is not one of DEBUG, INFO, WARNING, ERROR"),
             ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: 'xml' is not one of text, json"),
@@ -165,7 +172,7 @@ class TestHealth:
     async def test_answers(self, unused_tcp_port: int, ready: list[bool]) -> None:
         beats = Beats()
         beat = beats.add("configure", 50)
-        server = asyncio.create_task(Health(beats, lambda: ready[0]).serve(unused_tcp_port))
+        server = asyncio.create_task(Server(probes(beats, lambda: ready[0])).serve(unused_tcp_port))
         await asyncio.sleep(0.02)
         try:
             get = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"

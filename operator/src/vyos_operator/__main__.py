@@ -23,6 +23,7 @@ from vyos_api import __version__
 from vyos_operator import cluster, handlers, kinds, logs, plan, settings
 from vyos_operator.cluster import Cluster
 from vyos_operator.liveness import Liveness
+from vyos_operator.metrics import Metrics
 from vyos_operator.queue import Retry, WorkQueue
 from vyos_operator.settings import Settings
 from vyos_operator.store import Store
@@ -49,9 +50,12 @@ def main() -> None:
 async def run(found: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     liveness = Liveness()
+    queue = WorkQueue(lambda name: metrics.timed(_reconcile(name, store, api)))
+    store = Store(found, queue.mark)
+    metrics = Metrics(store.conditions)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(liveness.served(found.liveness_port))
+            await stack.enter_async_context(liveness.served(found.liveness_port, metrics.page))
         except OSError as error:
             sys.exit(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {found.liveness_port}: {error.strerror}")
         try:
@@ -61,13 +65,11 @@ async def run(found: Settings) -> None:
         stack.push_async_callback(api.close)
         logger.info("vyos-cluster-operator %s: agents in namespace %s", __version__, found.agent_namespace)
         if await _unless_stopped(_wait_for_crd(api)):
-            await _operate(found, api, liveness)
+            await _operate(found, api, liveness, store, queue)
     logger.info("stopped")
 
 
-async def _operate(found: Settings, api: Cluster, liveness: Liveness) -> None:
-    queue = WorkQueue(lambda name: _reconcile(name, store, api))
-    store = Store(found, queue.mark)
+async def _operate(found: Settings, api: Cluster, liveness: Liveness, store: Store, queue: WorkQueue) -> None:
     watches = kinds.watches(found)
     watchdog = Watchdog(api, store, liveness, [w for each in watches.values() for w in each], every_s=found.audit_s)
     stop = asyncio.Event()

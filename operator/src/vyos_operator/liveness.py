@@ -1,4 +1,4 @@
-"""The answer to the kubelet's liveness probe: 200, or 503 and what is wrong.
+"""The answer to the kubelet's liveness probe: 200, or 503 and what is wrong; and /metrics on the same port.
 
 A server of our own, because kopf's opens only after its startup, keeps an answer for ten seconds, looks at no watch,
 and lets a request hang where something is wrong. That the API server is away is no reason to be restarted.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
+
+from vyos_operator.metrics import CONTENT_TYPE
 
 logger = logging.getLogger(__name__)
 
 PATH = "/healthz"
+METRICS_PATH = "/metrics"
 
 
 class Liveness:
@@ -40,10 +43,15 @@ class Liveness:
             logger.info("%s: is well again", topic)
 
     @contextlib.asynccontextmanager
-    async def served(self, port: int) -> AsyncIterator[None]:
-        """Answer on `port` of every address, as long as the block lasts."""
+    async def served(self, port: int, metrics: Callable[[], bytes]) -> AsyncIterator[None]:
+        """Answer on `port` of every address, as long as the block lasts. `metrics()`: the page of that name."""
+
+        async def page(request: web.Request) -> web.Response:
+            return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE})
+
         app = web.Application()
         app.router.add_get(PATH, self._answer)
+        app.router.add_get(METRICS_PATH, page)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -80,6 +80,12 @@ class Store:
         """The names of all clusters."""
         return [name for _, name in self._objects[kinds.CLUSTERS]]
 
+    def conditions(self) -> Iterable[tuple[str, str]]:
+        """Type and status of every condition of every cluster, as the resources say."""
+        for body in self._objects[kinds.CLUSTERS].values():
+            for condition in (body.get("status") or {}).get("conditions") or ():
+                yield condition.get("type", ""), condition.get("status", "")
+
     def plan_to_hold(self, name: str, places: frozenset[Place]) -> None:
         """The agents of `name` are about to be told to hold these, so nobody else may be."""
         known = self._known.get(name)

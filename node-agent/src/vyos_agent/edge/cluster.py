@@ -28,7 +28,7 @@ from vyos_agent.core.events import (
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
 from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
 from vyos_agent.core.node import Node
-from vyos_agent.edge import explain, single
+from vyos_agent.edge import explain, metrics, single
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.fence import Fence
@@ -84,6 +84,7 @@ class Cluster:
         self._newest_hold: tuple[Mapping[Vip, int], int] = ({}, 0)
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
+        self._tally = metrics.Tally()
         self._gone = asyncio.Event()
         self._runner: Runner | None = None
 
@@ -166,6 +167,12 @@ class Cluster:
             answers=self._ownership.answers,
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
+
+    def metrics(self) -> dict[str, Any] | None:
+        """Its item in the daemon's metrics; None when it is not running."""
+        if self._runner is None:
+            return None
+        return metrics.cluster(self.item.config, self._runner.node.report(), self._tally, self._heartbeats.errors)
 
     def explain(self) -> dict[str, Any] | None:
         """Why the owners own what they own; None when it is not running."""
@@ -261,6 +268,7 @@ class Cluster:
         facts = [d.reason.value, f"epoch {d.epoch}", *([d.peer] if d.peer else [])]
         moved = f"{STATE_NAMES[d.before]} -> {STATE_NAMES[d.after]}"
         logger.info("%s/%s: %s (%s)", self.item.config.cluster, d.group, moved, ", ".join(facts))
+        self._tally.decided(d)
         self._moves.decided(d, self.item.core)
         if d.reason is Reason.FIRST_CLAIM:
             vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]

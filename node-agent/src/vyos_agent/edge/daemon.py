@@ -357,6 +357,16 @@ class Daemon:
         """Why the owners own what they own, by cluster."""
         return [found for c in self._named(cluster) if (found := c.explain()) is not None]
 
+    def metrics(self) -> dict[str, Any]:
+        """Counters and levels for a monitoring system; asking changes nothing and waits for nothing."""
+        return {
+            "node": self.node,
+            "agentVersion": __version__,
+            "process": self.manners.as_json(),
+            "clusters": [found for c in self._named(None) if (found := c.metrics()) is not None],
+            "refused": len(self._refused),
+        }
+
     def force(self, command: Force, cluster: str | None, group: str | None) -> list[str]:
         """A person's command; the clusters that it concerns. What comes of it the report tells."""
         return [c.item.config.cluster for c in self._named(cluster) if c.force(command, group)]

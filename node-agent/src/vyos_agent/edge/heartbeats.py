@@ -100,6 +100,11 @@ class Heartbeats:
         """When a frame last came by unicast."""
         return self._door.heard_ms
 
+    @property
+    def errors(self) -> dict[str, Mapping[str, int]]:
+        """Datagrams that were not accepted for sending, by way and the error's name."""
+        return {"multicast": self._multicast.errors, "unicast": self._door.errors}
+
     # -- sockets
 
     def link_changed(self, name: str, link: Link | None) -> None:
@@ -147,6 +152,7 @@ class Heartbeats:
             if new is not old:
                 for name in old.interfaces:
                     self._drop(name)
+                new.errors.update(old.errors)
                 self._multicast = new
                 if self._listening:
                     self.listen()

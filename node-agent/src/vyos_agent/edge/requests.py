@@ -35,6 +35,9 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
     async def explain(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"clusters": daemon.explain(_name(request, "cluster"))}
 
+    async def metrics(request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"metrics": daemon.metrics()}
+
     async def force(request: Mapping[str, Any]) -> dict[str, Any]:
         words = [command.value for command in Force]
         to, cluster, group = request.get("to"), _name(request, "cluster"), _name(request, "group")
@@ -47,7 +50,7 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
             raise ControlError(f"this node is a member of no {what} of {where}")
         return {"clusters": concerned}
 
-    return {"configure": configure, "report": report, "explain": explain, "force": force}
+    return {"configure": configure, "report": report, "explain": explain, "metrics": metrics, "force": force}
 
 
 def _name(request: Mapping[str, Any], field: str) -> str | None:

@@ -23,7 +23,8 @@ USAGE = """usage: vyos-cluster-kube-sync
 
 Carries configurations from the Kubernetes API to the heartbeat daemon of this node, and its reports into the status.
 Settings come from the environment: NODE_NAME, AGENT_NAMESPACE (both required), CONTROL_SOCKET, HEALTH_PORT,
-RELIST_SECONDS, LOG_LEVEL, LOG_FORMAT (text or json). The API is that of the pod, or of KUBECONFIG.
+METRICS_ADDRESS, METRICS_PORT, RELIST_SECONDS, LOG_LEVEL, LOG_FORMAT (text or json).
+The API is that of the pod, or of KUBECONFIG.
 """
 
 

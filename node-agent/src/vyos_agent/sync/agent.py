@@ -14,7 +14,8 @@ from vyos_agent.sync import daemon, desired
 from vyos_agent.sync.api import Api, Kind, Object
 from vyos_agent.sync.clusters import Clusters
 from vyos_agent.sync.configure import Configurer
-from vyos_agent.sync.health import Beats, Health
+from vyos_agent.sync.health import Answer, Beats, Server, probes
+from vyos_agent.sync.metrics import CONTENT_TYPE, Metrics
 from vyos_agent.sync.publish import Publisher
 from vyos_agent.sync.settings import Settings
 from vyos_agent.sync.watch import Follower
@@ -28,6 +29,8 @@ STUCK_MS = 120_000
 STOP_MS = 10_000
 """On SIGTERM the daemon in the same pod lets its groups go; its last report still belongs in the status."""
 LAST_WRITE_MS = 2_000
+LISTEN_AGAIN_S = 30.0
+"""An address for /metrics that is not there (yet) is no reason to end."""
 
 
 class Agent:
@@ -47,7 +50,10 @@ class Agent:
             kind: Follower(api, kind, settings.relist_s, publish, beats.add(kind.value, idle_ms))
             for kind, publish in ((Kind.CONFIG_MAP, self._config_maps), (Kind.SECRET, self._secrets))
         }
-        self._health = Health(beats, lambda: self.world.ready)
+        self._metrics = Metrics(socket, self.world, api.counts)
+        pages = {b"/metrics": self._page}
+        self._health = Server(probes(beats, lambda: self.world.ready) | pages)
+        self._open = Server(pages)  # its own, so that strangers on the LAN take no connection of the kubelet's
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and the daemon's end is told, or until a loop fails."""
@@ -60,10 +66,24 @@ class Agent:
             ]
             if self._settings.health_port:
                 tasks.append(group.create_task(self._health.serve(self._settings.health_port), name="health"))
+            if self._settings.metrics_address:
+                tasks.append(group.create_task(self._serve_metrics(), name="metrics"))
             await stop.wait()
             await self._tell_the_end()
             for task in tasks:
                 task.cancel()
+
+    async def _page(self) -> Answer:
+        return 200, await self._metrics.page(), CONTENT_TYPE
+
+    async def _serve_metrics(self) -> None:
+        address, port = self._settings.metrics_address, self._settings.metrics_port
+        while True:
+            try:
+                await self._open.serve(port, address)
+            except OSError as error:
+                logger.warning("METRICS_ADDRESS: no metrics on %s port %d: %s; trying again", address, port, error)
+            await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _tell_the_end(self) -> None:
         """Stay for the daemon's last words, and until the status has them; neither for long."""

@@ -6,10 +6,12 @@ because an agent must find its way back within seconds of the API server's retur
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import enum
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -56,6 +58,17 @@ class Object:
     data: Mapping[str, str] = dataclasses.field(repr=False)
 
 
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """How the API server fared with this process, for /metrics."""
+
+    errors: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    """Failed requests by HTTP status, or "none" where there was no answer."""
+    writes: int = 0
+    success_s: float = 0.0
+    """Wall-clock seconds since 1970 of the last request that worked; 0: none did."""
+
+
 class ApiProblem(Exception):
     """A request that did not work; `status` is the HTTP status, or None where there was no answer."""
 
@@ -76,6 +89,7 @@ class Api:
     """A client for one node's agent. Every method raises ApiProblem when the request did not work."""
 
     def __init__(self, config: lightkube.SingleConfig, namespace: str, node: str) -> None:
+        self.counts = Counts()
         if config.user is None:
             raise lightkube.ConfigError("the client's configuration names no user")
         authority = config.cluster.certificate_auth
@@ -123,7 +137,7 @@ class Api:
         """Apply to a VyosCluster's status, and return the whole object. Raises NoSuchCluster or NoSuchType."""
         with self._problems():
             try:
-                return await self._client.patch(
+                found: Mapping[str, Any] = await self._client.patch(
                     VyosCluster.Status,
                     name,
                     dict(document),
@@ -131,6 +145,8 @@ class Api:
                     field_manager=manager,
                     force=True,
                 )
+                self.counts.writes += 1
+                return found
             except httpx2.HTTPStatusError as error:
                 raise _absence(error, name) or error from None
 
@@ -142,14 +158,19 @@ class Api:
     def _problems(self) -> Iterator[None]:
         try:
             yield
+            self.counts.success_s = time.time()
         except lightkube.ApiError as error:
-            raise ApiProblem(error.status.message or "no message", error.status.code) from error
+            raise self._problem(error.status.message or "no message", error.status.code) from error
         except httpx2.HTTPStatusError as error:
-            raise ApiProblem(str(error), error.response.status_code) from error
+            raise self._problem(str(error), error.response.status_code) from error
         except (httpx2.HTTPError, lightkube.ConfigError, OSError, msgspec.MsgspecError) as error:
             if self._authority is not None and "CERTIFICATE_VERIFY_FAILED" in str(error):
                 self._tls.load_verify_locations(self._authority)  # the authority may have been renewed under us
-            raise ApiProblem(f"{type(error).__name__}: {error}", None) from error
+            raise self._problem(f"{type(error).__name__}: {error}", None) from error
+
+    def _problem(self, message: str, status: int | None) -> ApiProblem:
+        self.counts.errors["none" if status is None else str(status)] += 1
+        return ApiProblem(message, status)
 
 
 def _object(found: Any) -> Object:

@@ -7,6 +7,7 @@ business (the pod's own, or KUBECONFIG). A value that cannot be used is an error
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -31,7 +32,10 @@ class Settings:
     control_socket: str = "/run/vyos-cluster/control.sock"
     """Where the heartbeat daemon listens."""
     health_port: int = 9694
-    """TCP port of /healthz and /readyz on 127.0.0.1; 0 opens none."""
+    """TCP port of /healthz, /readyz and /metrics on 127.0.0.1; 0 opens none."""
+    metrics_address: str = ""
+    """The node's address on which /metrics is answered besides; none where empty."""
+    metrics_port: int = 9695
     relist_s: int = 60
     """How often everything is read anew, so that a watch that went silent heals."""
     log_level: str = "INFO"
@@ -45,6 +49,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         namespace=_name(environ, "AGENT_NAMESPACE", "the namespace of the agents"),
         control_socket=_path(environ, "CONTROL_SOCKET", Settings.control_socket),
         health_port=_number(environ, "HEALTH_PORT", Settings.health_port, 0, 65535),
+        metrics_address=_address(environ, "METRICS_ADDRESS"),
+        metrics_port=_number(environ, "METRICS_PORT", Settings.metrics_port, 1, 65535),
         relist_s=_number(environ, "RELIST_SECONDS", Settings.relist_s, 1, 3600),
         log_level=_choice(environ, "LOG_LEVEL", Settings.log_level, LOG_LEVELS),
         log_format=_choice(environ, "LOG_FORMAT", Settings.log_format, LOG_FORMATS),
@@ -65,6 +71,14 @@ def _path(environ: Mapping[str, str], name: str, default: str) -> str:
     if not value.startswith("/"):
         raise SettingsError(f"{name}: {value!r} must be an absolute path")
     return value
+
+
+def _address(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    try:
+        return str(ipaddress.ip_address(value)) if value else ""
+    except ValueError:
+        raise SettingsError(f"{name}: {value!r} is no IP address") from None
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
