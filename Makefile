@@ -92,7 +92,7 @@ generate: setup ## write the files that are generated from the models
 
 .PHONY: lock
 lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UPGRADE=1: to the newest)
-	for extra in dev operator agent; do \
+	for extra in dev operator agent cli; do \
 	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
 	    --generate-hashes --custom-compile-command "make lock" $${UPGRADE:+--upgrade} -o requirements/$$extra.lock; \
 	done

@@ -31,7 +31,9 @@ def test_no_module_is_too_long() -> None:
     assert {name: n for name, n in lengths.items() if n > MODULE_LINES} == {}
 
 
-@pytest.mark.parametrize("package", ["crds/src/vyos_api", "operator/src/vyos_operator", "node-agent/src/vyos_agent"])
+@pytest.mark.parametrize(
+    "package", ["crds/src/vyos_api", "operator/src/vyos_operator", "node-agent/src/vyos_agent", "cli/src/vyos_cluster"]
+)
 def test_every_module_says_why_it_exists(package: str) -> None:
     silent = [p.name for p in (ROOT / package).rglob("*.py") if not p.read_text().lstrip().startswith('"""')]
     assert silent == []
