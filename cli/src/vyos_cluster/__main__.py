@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vyos_cluster import simulating, watching
+from vyos_cluster import converting, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(lab, name="lab")
+app.command("convert")(converting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)
 

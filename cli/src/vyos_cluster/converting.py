@@ -1,0 +1,69 @@
+"""`vyos-cluster convert`: files and exit codes. What VyOS says is read by `vyos`, and written by `export`."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import Annotated
+
+import typer
+import yaml
+
+from vyos_cluster import export, vyos, words
+from vyos_cluster.refusal import Place, Refused
+
+
+class To(enum.StrEnum):
+    """What `convert` writes."""
+
+    KUBERNETES = "kubernetes"
+    VYOS = "vyos"
+    COMMANDS = "commands"
+
+
+def command(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="What to read; - is the standard input.")],
+    to: Annotated[To, typer.Option(help="vyos: config.boot's braces; commands: `set` lines.")] = To.KUBERNETES,
+    name: Annotated[str | None, typer.Option(help="The VyosCluster's name [default: edge, or the comment's].")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Where the operator runs [default: vyos-cluster].")] = None,
+) -> None:
+    """Convert a VyOS configuration to a VyosCluster with its Secret, or back.
+
+    vyos-cluster convert /config/config.boot | kubectl apply -f -
+    """
+    try:
+        typer.echo(_convert(_read(file), to, name, namespace), nl=False)
+    except Refused as error:
+        for line in error.lines("<stdin>" if file == "-" else file):
+            typer.echo(line, err=True)
+        raise typer.Exit(1) from None
+
+
+def _convert(text: str, to: To, name: str | None, namespace: str | None) -> str:
+    if to is not To.KUBERNETES:
+        if name or namespace:
+            raise typer.BadParameter("--name and --namespace are for the way to Kubernetes")
+        return export.export(text, to is To.COMMANDS)
+    source = words.read(text)
+    said = vyos.names_in(source) or vyos.Names()
+    secret = said.secret if name is None else None
+    names = vyos.Names(name or said.cluster, namespace or said.namespace, secret, said.key)
+    return yaml.safe_dump_all(vyos.manifests(source, names), sort_keys=False, allow_unicode=True)
+
+
+def _read(file: str) -> str:
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(file, "rb") as opened:
+                data = opened.read()
+        return data.decode()
+    except OSError as error:
+        raise Refused((Place(), f"cannot be read: {error.strerror}")) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
+        raise Refused((Place(line, column), "this is no UTF-8 text")) from None
+    except ValueError:  # a NUL in the file's name
+        raise Refused((Place(), "cannot be read: this is no file's name")) from None
