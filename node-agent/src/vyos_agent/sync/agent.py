@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import typing
 from collections.abc import Mapping
 
 from vyos_agent.sync import daemon, desired
@@ -15,12 +16,14 @@ from vyos_agent.sync.api import Api, Kind, Object
 from vyos_agent.sync.clusters import Clusters
 from vyos_agent.sync.configure import Configurer
 from vyos_agent.sync.health import Answer, Beats, Server, probes
-from vyos_agent.sync.metrics import CONTENT_TYPE, Metrics
 from vyos_agent.sync.publish import Publisher
 from vyos_agent.sync.settings import Settings
 from vyos_agent.sync.watch import Follower
 from vyos_agent.sync.world import World, now_ms
 from vyos_api import names
+
+if typing.TYPE_CHECKING:
+    from vyos_agent.sync.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,8 @@ class Agent:
             kind: Follower(api, kind, settings.relist_s, publish, beats.add(kind.value, idle_ms))
             for kind, publish in ((Kind.CONFIG_MAP, self._config_maps), (Kind.SECRET, self._secrets))
         }
-        self._metrics = Metrics(socket, self.world, api.counts)
+        self._socket, self._api = socket, api
+        self._metrics: Metrics | None = None
         pages = {b"/metrics": self._page}
         self._health = Server(probes(beats, lambda: self.world.ready) | pages)
         self._open = Server(pages)  # its own, so that strangers on the LAN take no connection of the kubelet's
@@ -74,6 +78,10 @@ class Agent:
                 task.cancel()
 
     async def _page(self) -> Answer:
+        # The library takes 2 MiB, which an agent that nobody scrapes need not hold
+        from vyos_agent.sync.metrics import CONTENT_TYPE, Metrics
+
+        self._metrics = self._metrics or Metrics(self._socket, self.world, self._api.counts)
         return 200, await self._metrics.page(), CONTENT_TYPE
 
     async def _serve_metrics(self) -> None:
