@@ -155,7 +155,7 @@ MOVES = (
         "soft-reasons-release",
         "soft reasons keep the group when nobody takes it",
         "rules.py",
-        "if motive is not None and motive.reason in handover.HARD:",
+        "if motive is not None and motive.reason in handover.LETTING_GO:",
         "if motive is not None:",
         _H + "test_a_soft_reason_stays_when_nobody_can_take_it",
     ),
