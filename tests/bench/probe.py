@@ -175,17 +175,22 @@ def _frames(captured: list[tuple[int, bytes]]) -> Iterator[tuple[int, str, str]]
         if data[12:14] == ETH_P_ARP and data[28:32] == target and data[:6] == b"\xff" * 6:
             if (node := hardware.get(data[6:12])) is not None:
                 yield when, node, "announcement"
-        elif data[12:14] == ETH_P_IP and _is_heartbeat(data) and (node := senders.get(data[26:30])) is not None:
+        elif data[12:14] == ETH_P_IP and is_heartbeat(data) and (node := senders.get(data[26:30])) is not None:
             yield when, node, "frame"  # by the address, for ucarp sends from a virtual hardware address
 
 
-def _is_heartbeat(data: bytes) -> bool:
+def is_heartbeat(data: bytes) -> bool:
+    """Whether an IPv4 frame is of one of the systems' protocols."""
     return data[23] == VRRP or (data[23] == UDP and int.from_bytes(data[36:38]) == HEARTBEAT_PORT)
 
 
 def _echo(ident: int, number: int) -> bytes:
     packet = ECHO.pack(ECHO_REQUEST, 0, 0, ident, number & 0xFFFF, number)
-    total: int = sum(struct.unpack("!8H", packet))
+    return packet[:2] + checksum(packet) + packet[4:]
+
+
+def checksum(data: bytes) -> bytes:
+    """The internet checksum (RFC 1071) of an even number of bytes, its own place in them being 0."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
-    checksum = (~(total + (total >> 16)) & 0xFFFF).to_bytes(2)
-    return packet[:2] + checksum + packet[4:]
+    return (~(total + (total >> 16)) & 0xFFFF).to_bytes(2)

@@ -130,7 +130,9 @@ class Session:
         load = os.getloadavg()[0]
         lan.forget()
         stranger = storm.Storm(lan.places["x"], fault) if fault in STORMS else None
-        dropped, refused = storm.kernel_drops(lan.places[new]), system.refused(new) if stranger is not None else None
+        dropped, refused = 0, None
+        if stranger is not None:
+            dropped, refused = storm.kernel_drops(lan.places[new]), system.refused(new)
         figures: Trial = {}
         self._prober.begin()
         try:

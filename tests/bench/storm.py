@@ -12,12 +12,11 @@ import multiprocessing
 import os
 import signal
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench import cage
+from bench import cage, probe
 from bench.lan import NODES, mac
 from bench.words import Fault
 from edge import netns
@@ -26,8 +25,6 @@ PER_S = {Fault.REPLAYED: 1_000, Fault.GARBLED: 2_000, Fault.FILTERED: 100_000, F
 """How many frames a second are asked for: the last two are what the promise names."""
 ETH_P_IP = 0x0800
 ETHERNET, IP_MIN, UDP_HEAD = 14, 20, 8
-UDP, VRRP = 17, 112
-PORT = 694
 TAG = 16
 VIRTUAL = b"\0\0\x5e"
 """The hardware addresses that VRRP and CARP send from (RFC 5798 section 7.3)."""
@@ -73,21 +70,13 @@ class Storm:
 
     def _newest(self) -> bytes:
         owner = bytes.fromhex(mac(NODES[0]).replace(":", ""))
-        found, end = b"", time.monotonic() + WAIT_S
-        self._ear.settimeout(0.05)
+        end = time.monotonic() + WAIT_S
+        self._ear.settimeout(WAIT_S)
         while time.monotonic() < end:
-            try:
-                data = self._ear.recv(2048)
-            except TimeoutError:
-                if found:
-                    return found
-                continue
-            heartbeat = data[23] == VRRP or (data[23] == UDP and int.from_bytes(data[36:38]) == PORT)
-            if (data[6:12] == owner or data[6:9] == VIRTUAL) and heartbeat:
+            data = self._ear.recv(2048)
+            if (data[6:12] == owner or data[6:9] == VIRTUAL) and probe.is_heartbeat(data):
                 # From a hardware address of its own: with the owner's it would lead the switch astray, whatever runs
-                found = data[:6] + bytes.fromhex(mac("x").replace(":", "")) + data[12:]
-        if found:
-            return found
+                return data[:6] + bytes.fromhex(mac("x").replace(":", "")) + data[12:]
         raise TimeoutError("no frame of the owner was heard")
 
 
@@ -119,9 +108,7 @@ def _with(frame: bytes, body: bytes) -> bytes:
     ip = bytearray(frame[ETHERNET : ETHERNET + IP_MIN])
     ip[2:4] = (IP_MIN + UDP_HEAD + len(body)).to_bytes(2)
     ip[10:12] = bytes(2)
-    total = sum(struct.unpack("!10H", ip))
-    total = (total & 0xFFFF) + (total >> 16)
-    ip[10:12] = (~(total + (total >> 16)) & 0xFFFF).to_bytes(2)
+    ip[10:12] = probe.checksum(bytes(ip))
     udp = frame[ETHERNET + IP_MIN : ETHERNET + IP_MIN + 4] + (UDP_HEAD + len(body)).to_bytes(2) + bytes(2)
     return frame[:ETHERNET] + bytes(ip) + udp + body
 
@@ -147,4 +134,4 @@ def _send(sock: socket.socket, frames: Sequence[bytes], per_s: int, told: Any) -
 def kernel_drops(place: str) -> int:
     """Datagrams to the heartbeats' port that the kernel did not queue: refused by a filter, or no room."""
     rows = netns.run("ip", "netns", "exec", place, "cat", "/proc/net/udp").splitlines()[1:]
-    return sum(int(row.split()[-1]) for row in rows if row.split()[1].endswith(f":{PORT:04X}"))
+    return sum(int(row.split()[-1]) for row in rows if row.split()[1].endswith(f":{probe.HEARTBEAT_PORT:04X}"))

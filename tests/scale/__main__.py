@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ground.apiserver import ApiServer, apiserver
 from scale.fleet import CLUSTERS, Fleet
-from scale.http import Http, Json, in_parallel
+from scale.http import Http, Json
 from sync.fakes import Daemon
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +78,8 @@ async def _run(server: ApiServer, folder: Path, options: argparse.Namespace) -> 
                 rows |= await _edits(http, fleet, options)
                 await _settled(http)
                 before = await http.writes()
+                if not all(before[kind] for kind in ("configmaps", "secrets", "vyosclusters")):
+                    raise RuntimeError(f"these counts miss what was written: {before}")
                 say(f"quiet for {options.quiet_minutes:g} minutes")
                 await asyncio.sleep(options.quiet_minutes * 60)
                 after = await http.writes()
@@ -101,7 +103,7 @@ async def _populate(http: Http, nodes: list[str], clusters: int) -> None:
         http.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
         for name in nodes
     ]
-    await in_parallel(jobs + [http.request("POST", CLUSTERS, _cluster(n, nodes)) for n in range(clusters)])
+    await asyncio.gather(*jobs, *[http.request("POST", CLUSTERS, _cluster(n, nodes)) for n in range(clusters)])
 
 
 def _cluster(number: int, nodes: list[str]) -> Json:

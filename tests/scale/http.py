@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import ssl
@@ -81,16 +80,3 @@ class Http:
             if match and match["resource"] in found and match["code"].startswith("2"):
                 found[match["resource"]] += int(float(match["count"]))
         return found
-
-
-async def in_parallel(jobs: list[Any], at_once: int = CONNECTIONS) -> None:
-    """Run coroutines, so many at a time; the first failure ends all."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(job: Any) -> None:
-        async with gate:
-            await job
-
-    async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            group.create_task(one(job))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-from pathlib import Path
 from typing import Annotated, assert_never
 
 import typer
@@ -12,6 +11,7 @@ import yaml
 
 from vyos_agent import control
 from vyos_cluster import simulate
+from vyos_cluster.asking import Socket, ask
 
 LEFT_ALONE = 3
 """Exit code: a group would have no owner."""
@@ -27,10 +27,7 @@ class Output(enum.StrEnum):
 
 def command(
     down: Annotated[str, typer.Option("--down", metavar="NODE", help="The node to think away.")],
-    socket: Annotated[
-        Path,
-        typer.Option("--socket", envvar="VYOS_CLUSTER_SOCKET", help="The heartbeat daemon's control socket."),
-    ],
+    socket: Socket,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the answer.")] = Output.TEXT,
 ) -> None:
     """Tell where every group would go if NODE were lost; nothing is moved.
@@ -39,10 +36,7 @@ def command(
     an owner, 3 one would not, 1 the daemon cannot be asked or knows no such node, 2 wrong usage.
     """
     try:
-        answer = control.request(socket, "explain")
-        if not answer.get("ok"):
-            raise control.ControlError(f"{socket}: {answer.get('error', 'no reason given')}")
-        moves = simulate.without(answer, down)
+        moves = simulate.without(ask(socket, "explain"), down)
     except (control.ControlError, simulate.UnknownNodeError) as error:
         typer.echo(f"vyos-cluster simulate: {error}", err=True)
         raise typer.Exit(1) from None

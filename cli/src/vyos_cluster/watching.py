@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vyos_agent import control
+from vyos_cluster.asking import Socket, ask
 
 INTERVAL_S = 0.2
 
@@ -48,10 +49,7 @@ def picture(report: Mapping[str, Any], explained: Mapping[str, Any]) -> Renderab
 
 
 def command(
-    socket: Annotated[
-        Path,
-        typer.Option("--socket", envvar="VYOS_CLUSTER_SOCKET", help="The heartbeat daemon's control socket."),
-    ],
+    socket: Socket,
     once: Annotated[bool, typer.Option("--once", help="Show the present state, and end.")] = False,
 ) -> None:
     """Show groups, owners, candidates, peers and what is wrong, live; Ctrl-C ends it.
@@ -97,11 +95,7 @@ def _look_or_wait(socket: Path) -> RenderableType:
 
 
 def _look(socket: Path) -> RenderableType:
-    report, explained = control.request(socket, "report"), control.request(socket, "explain")
-    for answer in (report, explained):
-        if not answer.get("ok"):
-            raise control.ControlError(f"{socket}: {answer.get('error', 'no reason given')}")
-    return picture(report["report"], explained)
+    return picture(ask(socket, "report")["report"], ask(socket, "explain"))
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -43,7 +43,8 @@ def rotate(secret: bytes, running: KeySet | None, uid: str, members: Entries) ->
         return Rotation(KeySet(uid, (Key(_newest(members), "send", wanted),)))
     begins = len(running.keys) == 1  # one more key to accept harms nobody, whoever has heard of it
     keys = running if _missing(running, members) and not begins else _step(running, wanted)
-    return Rotation(keys, _stage(keys, wanted), _missing(keys, members) if _stage(keys, wanted) else ())
+    stage = _stage(keys, wanted)
+    return Rotation(keys, stage, _missing(keys, members) if stage else ())
 
 
 def _newest(members: Entries) -> int:
