@@ -81,7 +81,7 @@ def of(world: World) -> Bounds:
         dead_ms=max(c.dead_ms for c in configs),
         members=len(configs),
         delay_ms=max(world.network.delay_ms[1], world.network.slow_ms) + world.network.weather.late_ms,
-        netlink_ms=max(world.netlink_ms[1], *(h.netlink_bound_ms for h in world.hosts.values())),
+        netlink_ms=max([world.netlink_ms[1]] + [ms for h in world.hosts.values() for ms in h.netlink_bounds_ms]),
         job_ms=max(h.systemd.job_ms[1] for h in world.hosts.values()),
         failback_ms=max((g.failback_delay_ms for c in configs for g in c.groups), default=0),
     )

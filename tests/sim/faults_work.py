@@ -56,13 +56,13 @@ def slow_netlink(driver: Driver, name: str, most_ms: str, for_ms: str) -> bool:
     if machine.netlink_ms is not None:
         return False
     machine.netlink_ms = (0, int(most_ms))
-    machine.netlink_bound_ms = int(most_ms)
+    machine.netlink_bounds_ms.append(int(most_ms))
 
     def over() -> None:
         machine.netlink_ms = None
 
     def bygone() -> None:
-        machine.netlink_bound_ms = 0 if machine.netlink_ms is None else machine.netlink_bound_ms
+        machine.netlink_bounds_ms.remove(int(most_ms))
 
     driver.mend_later(int(for_ms), over)
     driver.mend_later(int(for_ms) + BYGONE_MS, bygone)

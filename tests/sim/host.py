@@ -64,8 +64,8 @@ class Host:
         """It found another living node of its name, and must not be started again by itself."""
         self.netlink_ms: tuple[int, int] | None = None
         """How long its netlink takes; None: as long as everybody's."""
-        self.netlink_bound_ms = 0
-        """How long a call may be under way that has begun by now."""
+        self.netlink_bounds_ms: list[int] = []
+        """How long calls may be under way that have begun by now, one for each time that the kernel was slow."""
         self.decisions: list[tuple[int, effects.Decided]] = []
         self.down_ms: int | None = None
         """In the world's time: since when no process runs here, or it stands still."""

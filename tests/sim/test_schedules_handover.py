@@ -76,7 +76,7 @@ def test_the_target_claims_when_its_kernel_holds_the_addresses(netlink_ms: int) 
     busy kernel may take longer to add"""
     world = cluster("ab", units=UNITS)
     world.hosts["b"].netlink_ms = (netlink_ms, netlink_ms)
-    world.hosts["b"].netlink_bound_ms = netlink_ms
+    world.hosts["b"].netlink_bounds_ms.append(netlink_ms)
     since = world.now
     give(world, "force standby")
     world.run(D)
@@ -270,7 +270,7 @@ def test_who_must_let_go_waits_for_the_one_that_still_lets_go(reason: str, netli
     world.run(D)
     assert world.holders() == {"b"}
     world.hosts["b"].netlink_ms = (netlink_ms, netlink_ms)
-    world.hosts["b"].netlink_bound_ms = netlink_ms
+    world.hosts["b"].netlink_bounds_ms.append(netlink_ms)
     since = world.now
     world.hosts["a"].feed(Forced(Force.ACTIVE, "g"))
     world.run(after_ms)

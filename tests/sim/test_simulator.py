@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from sim import episode, shrink
+from sim import bounds, episode, shrink
 from sim.build import VIP, config, group
 from sim.clock import Clock
 from sim.cluster import D, cluster
-from sim.faults import KINDS, Fault, draw
+from sim.faults import BYGONE_MS, KINDS, Fault, draw
 from sim.kernel import LATE_MS, Kernel
 from sim.long import Total
 from sim.rows import ROWS
@@ -109,3 +109,15 @@ def test_one_seed_gives_one_run() -> None:
         world.run(6 * D)
         logs.append(world.log)
     assert logs[0] == logs[1]
+
+
+def test_a_slow_kernel_is_judged_by_the_slowest_call_that_may_be_under_way() -> None:
+    """Seed 14001/28/fast: a call of 400 ms was judged by the 20 ms of a later, faster spell."""
+    driver = Scenario.drawn("1/1/fast").driver()
+    driver.inflict(Fault(0, "slow-netlink", ("a", "400", "400")))
+    driver.inflict(Fault(500, "slow-netlink", ("a", "20", "300")))
+    assert bounds.of(driver.world).netlink_ms == 400
+    driver.world.run(BYGONE_MS)
+    assert bounds.of(driver.world).netlink_ms == 20
+    driver.world.run(400)
+    assert bounds.of(driver.world).netlink_ms < 20
