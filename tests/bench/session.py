@@ -19,7 +19,7 @@ from typing import Any, assert_never
 
 from bench import storm, timeline
 from bench.cage import Cage
-from bench.lan import NODES, Lan
+from bench.lan import NODES, Lan, mac
 from bench.probe import Prober
 from bench.systems import SYSTEMS
 from bench.systems.base import NotAvailable, System
@@ -129,7 +129,9 @@ class Session:
         watcher.changes.clear()
         load = os.getloadavg()[0]
         lan.forget()
-        stranger = storm.Storm(lan.places["x"], fault) if fault in STORMS else None
+        stranger = None
+        if fault in STORMS:
+            stranger = storm.Storm(lan.places["x"], fault, owner=mac(OLD), stranger=mac("x"))
         dropped, refused = 0, None
         if stranger is not None:
             dropped, refused = storm.kernel_drops(lan.places[new]), system.refused(new)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import cage, probe
-from bench.lan import NODES, mac
 from bench.words import Fault
 from edge import netns
 
@@ -25,6 +24,7 @@ PER_S = {Fault.REPLAYED: 1_000, Fault.GARBLED: 2_000, Fault.FILTERED: 100_000, F
 """How many frames a second are asked for: the last two are what the promise names."""
 ETH_P_IP = 0x0800
 ETHERNET, IP_MIN, UDP_HEAD = 14, 20, 8
+PROTOCOL = ETHERNET + 9
 TAG = 16
 VIRTUAL = b"\0\0\x5e"
 """The hardware addresses that VRRP and CARP send from (RFC 5798 section 7.3)."""
@@ -40,8 +40,10 @@ WAIT_S = 10.0
 class Storm:
     """Frames of one kind, from `begin` to `end`."""
 
-    def __init__(self, place: str, kind: Fault) -> None:
-        self._place, self._kind = place, kind
+    def __init__(self, place: str, kind: Fault, *, owner: str, stranger: str) -> None:
+        """From eth0 of a namespace; the hardware addresses of the owner, and of that eth0."""
+        self._kind = kind
+        self._owner, self._stranger = (bytes.fromhex(text.replace(":", "")) for text in (owner, stranger))
         self._ear = netns.within(place, _open)
         self._process: multiprocessing.process.BaseProcess | None = None
 
@@ -69,14 +71,13 @@ class Storm:
         return figures
 
     def _newest(self) -> bytes:
-        owner = bytes.fromhex(mac(NODES[0]).replace(":", ""))
         end = time.monotonic() + WAIT_S
         self._ear.settimeout(WAIT_S)
         while time.monotonic() < end:
             data = self._ear.recv(2048)
-            if (data[6:12] == owner or data[6:9] == VIRTUAL) and probe.is_heartbeat(data):
+            if (data[6:12] == self._owner or data[6:9] == VIRTUAL) and probe.is_heartbeat(data):
                 # From a hardware address of its own: with the owner's it would lead the switch astray, whatever runs
-                return data[:6] + bytes.fromhex(mac("x").replace(":", "")) + data[12:]
+                return data[:6] + self._stranger + data[12:]
         raise TimeoutError("no frame of the owner was heard")
 
 
@@ -87,10 +88,12 @@ def _open() -> socket.socket:
 
 
 def _made_of(frame: bytes, kind: Fault) -> list[bytes]:
-    if kind is Fault.REPLAYED:
+    if kind is Fault.REPLAYED and frame[PROTOCOL] == probe.VRRP:
         return [frame]
     body = frame[ETHERNET + IP_MIN + UDP_HEAD :]
     match kind:
+        case Fault.REPLAYED:  # not as it was heard: a veth leaves the UDP checksum to hardware that is not there
+            bodies = [body]
         case Fault.GARBLED:
             short = [body[:n] for n in range(len(body))]
             bodies = short + [body + bytes(n) for n in range(1, PAYLOAD_MAX - len(body), 16)]

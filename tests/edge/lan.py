@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge import netns
+from edge import capture, netns
 from edge.waiting import wait
 from vyos_agent import control
 from vyos_agent.edge.kernel import Kernel
@@ -90,7 +90,9 @@ class Router:
 
     @property
     def log(self) -> str:
-        return (self.directory / "log").read_text()
+        """What its daemon has written so far; nothing, where none has run."""
+        path = self.directory / "log"
+        return path.read_text() if path.exists() else ""
 
     def start(self, *args: str) -> None:
         """Run the daemon; returns when it answers."""
@@ -221,7 +223,8 @@ def lan(directory: Path, *names: str) -> Iterator[Lan]:
         watcher = Watcher(kernels)
         watcher.start()
         try:
-            yield Lan(routers, bridge, watcher)
+            with capture.recorded(bridge, "br0"):
+                yield Lan(routers, bridge, watcher)
         finally:
             watcher.stop()
             for kernel in kernels.values():

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from pyroute2 import IPRoute
 
 from edge.netns import ip, run
 from vyos_agent.edge.kernel import Entry, Kernel, Put
@@ -55,6 +56,16 @@ def test_addresses_come_marked_deprecated_and_mortal(kernel: Kernel) -> None:
     shown = ip("-o", "addr", "show", "dev", "eth0")
     assert "10.0.0.1/24 brd 10.0.0.255 scope global deprecated dynamic" in shown
     assert "fd00::1/128 scope global nodad deprecated dynamic noprefixroute" in shown
+
+
+def test_the_mark_is_the_kernels_ifa_proto(kernel: Kernel) -> None:
+    """Read by other eyes than ours; a kernel before 5.18 would keep none."""
+    ip("addr", "add", "192.168.0.11/24", "dev", "eth0")
+    assert kernel.put([Put(Entry(index(kernel), "10.0.0.1", 24), 60, True)]) == [None]
+    with IPRoute() as route:
+        marks = {m.get_attr("IFA_ADDRESS"): m.get_attr("IFA_PROTO") for m in route.get_addr(family=socket.AF_INET)}
+    assert marks["10.0.0.1"] == ord("v")
+    assert marks["192.168.0.11"] in (0, None)
 
 
 def test_a_new_address_that_is_there_is_refused_and_a_renewal_is_not(kernel: Kernel) -> None:
