@@ -18,7 +18,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 START_S = 5.0
-END_S = 5.0
+END_S = 30.0
 UNSHARE = "unshare --mount --uts --ipc --pid --fork --kill-child=KILL --mount-proc".split()  # noqa: SIM905
 _libc = ctypes.CDLL(None, use_errno=True)
 

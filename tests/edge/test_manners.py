@@ -27,8 +27,8 @@ MODEST = (
 
 @pytest.fixture
 def manners(monkeypatch: pytest.MonkeyPatch) -> Iterator[Manners]:
-    monkeypatch.setattr(module, "_lock_memory", lambda: False)
-    monkeypatch.setattr(module, "_take_turns", lambda: False)
+    monkeypatch.setattr(module, "_lock_memory", lambda *_: False)
+    monkeypatch.setattr(module, "_take_turns", lambda *_: False)
     monkeypatch.setattr(module, "LOOK_S", 0.02)
     monkeypatch.setattr(module, "YOUNG_S", 0.05)
     made = Manners()
@@ -89,8 +89,14 @@ def test_what_it_says_is_so(tmp_path: Path) -> None:
         router.start()
         told = process(router)
         assert router.process is not None
-        policy = os.sched_getscheduler(router.process.pid) & ~os.SCHED_RESET_ON_FORK
-        assert (policy == os.SCHED_RR) is told["realTime"]
+        pid = router.process.pid
+        threads = [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
+        policies = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
+        assert len(threads) >= 3, "the loop, and who waits for the kernel and for the disk"
+        assert policies == {os.SCHED_RR if told["realTime"] else os.SCHED_OTHER}, "an ordinary one would hold all up"
+        if told["realTime"]:
+            others = {os.sched_getparam(thread).sched_priority for thread in threads if thread != pid}
+            assert others < {*others, os.sched_getparam(pid).sched_priority}, "but the loop comes first"
         assert (status(router, "VmLck") != "0 kB") is told["memoryLocked"]
         assert 0 <= told["loopLagMs"] < 1000
 

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("own_netns")]
 VIP, VIP6 = Vip("192.0.2.99", 24, "eth0"), Vip("2001:db8::99", 64, "eth0")
 OWNER, RIVAL = "192.0.2.2", "192.0.2.3"
 
+FLOOD = 60
+
 
 class Lan:
     """eth0 here; two neighbours on the same wire, each in a namespace of its own."""
@@ -188,6 +190,32 @@ async def test_the_owner_hears_a_rival_that_announces(desk: Desk, lan: Lan, monk
     netns.within(lan.rival, announce)
     await desk.says({VIP.address: "TwoMACs"})
     assert desk.rivals == [VIP]
+
+
+async def test_a_flood_of_words_asks_once_for_the_nodes_interfaces(
+    desk: Desk, lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node can have hundreds, and the loop has heartbeats to send."""
+    asked: list[int] = []
+    monkeypatch.setattr(probing, "own_macs", lambda: asked.append(1) or frozenset())
+    monkeypatch.setattr(probing, "ROUND_MS", 60_000)
+    desk.follows(VIP, owner="r1", mine=True)
+    await desk.rounds(1)
+
+    def announce() -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            for last in range(FLOOD):
+                frame = arp.gratuitous(
+                    ipaddress.IPv4Address(VIP.address), bytes([2, 0, 0, 0, 0, last]), arp.ARP_REQUEST
+                )
+                sock.sendto(frame, ("eth0", 0))
+
+    asked.clear()
+    netns.within(lan.rival, announce)
+    await desk.says({VIP.address: "TwoMACs"})
+    await until(lambda: len(desk.rivals) >= FLOOD)
+    assert [len(p.heard) for p in desk.watch.probes.values()] == [probing.HEARD_MAX]
+    assert 0 < len(asked) <= FLOOD // 4, "by turns of the loop, not by words"
 
 
 async def test_a_new_owner_is_judged_anew(desk: Desk, lan: Lan) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from vyos_agent.core.events import Held
 from vyos_agent.core.model import Vip
-from vyos_agent.edge import placing
+from vyos_agent.edge import manners, placing
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.grants import SLIP_MS, Grant, granted
 from vyos_agent.edge.kernel import Entry, Kernel, Put
@@ -139,6 +139,7 @@ class AddressKeeper(threading.Thread):
 
     def run(self) -> None:
         """Work until stopped and nothing is left to do."""
+        manners.join_in()
         try:
             kernel = self._make()
             self.port = kernel.port

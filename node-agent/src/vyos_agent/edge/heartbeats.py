@@ -137,11 +137,11 @@ class Heartbeats:
     async def _open_sockets(self) -> None:
         """One socket for each heartbeat interface that is there, bound to what it is now."""
         async with self._opening:
-            names = self._item.config.interfaces
             self._unopened = {n: text for n, text in self._unopened.items() if self._links.get(n) is not None}
             old = self._multicast
             new = old if old.endpoint == self._item.endpoint else Multicast(self._item.endpoint)
-            for name in names:
+            # With another endpoint also where it spoke until now: the core may have a frame due there before it learns
+            for name in dict.fromkeys(self._item.config.interfaces + (() if new is old else old.interfaces)):
                 link = self._links.get(name)
                 if new.index(name) == (link.index if link else None):
                     continue

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from vyos_agent.edge import netlink
+from vyos_agent.edge import manners, netlink
 from vyos_agent.edge.finding import Subnet
 from vyos_agent.edge.kernel import IFADDR, IFINFO, READY, RTM_DELADDR, RTM_NEWADDR, RTM_NEWLINK, Kernel, Link
 
@@ -52,7 +52,7 @@ class Links:
         self._make = make
         self._table: dict[str, Link | None] = {}
         self._wanted: frozenset[str] = frozenset()
-        self._worker = concurrent.futures.ThreadPoolExecutor(1, "links")
+        self._worker = concurrent.futures.ThreadPoolExecutor(1, "links", manners.join_in)
         self._kernel: Kernel | None = None
         self._sock: socket.socket | None = None
         self._look: asyncio.TimerHandle | None = None

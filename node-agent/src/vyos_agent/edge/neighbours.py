@@ -6,16 +6,16 @@ it. What is heard is anybody's word: it is for reports, and never stops a takeov
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import fcntl
 import ipaddress
 import socket
 import struct
-import threading
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from vyos_agent.edge import arp, bpf
+from vyos_agent.edge import arp, bpf, manners
 from vyos_agent.edge.kernel import Link
 
 NEIGHBOUR_SOLICITATION = 135
@@ -44,6 +44,9 @@ PACKET_OUTGOING = 4
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+_closer = concurrent.futures.ThreadPoolExecutor(1, "ears", manners.join_in)
+
+
 class Word(NamedTuple):
     """Somebody says that it has an address."""
 
@@ -55,6 +58,7 @@ class Ear:
     """Hears on one interface whoever says that it has one of some addresses. Raises OSError when opened."""
 
     def __init__(self, link: Link) -> None:
+        _closer.submit(_close, ())  # its thread is there before it is needed: a start waits until the thread has run
         self.link = link
         self._sockets = {kind: _open(kind, link.index) for kind in (arp.ETH_P_ARP, arp.ETH_P_IPV6)}
         self._wanted: frozenset[IpAddress] = frozenset()
@@ -92,7 +96,7 @@ class Ear:
 
         Measured, 8 to 15 ms in packet_release (synchronize_net); a heartbeat or a claim would be late by as much.
         """
-        threading.Thread(target=_close, args=(tuple(self._sockets.values()),), name="ears", daemon=True).start()
+        _closer.submit(_close, tuple(self._sockets.values()))
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

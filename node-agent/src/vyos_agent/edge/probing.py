@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import functools
 import ipaddress
 import logging
 import random
@@ -27,6 +28,8 @@ ROUND_MS = 30_000
 """Between two rounds of questions for one address: at 64 members two a second on the LAN."""
 FIRST_MS = 2_000
 """After a change of owner: announcements have gone out by then, and handovers are over."""
+HEARD_MAX = 16
+"""Hardware addresses that are kept for one address in one round: two are too many, and a stranger can invent more."""
 AGAIN_MS = 3_000
 """After a round that went badly: one lost frame is no news."""
 ASK_GAP_MS = 300
@@ -203,9 +206,10 @@ class Prober:
                 for vip, link in vips.items():
                     self._mouth.ask(ipaddress.ip_address(vip.address), link)
                 await asyncio.sleep(FIRST_CLAIM_MS / ASKS / 1000)
+            ours = functools.cache(own_macs)
             for ear in ears:
                 for word in ear.hear():
-                    if word.mac not in own_macs():
+                    if word.mac not in ours():
                         found |= {v: word.mac for v in vips if v.address == str(word.ip)}
         finally:
             for ear in ears:
@@ -319,23 +323,28 @@ class Prober:
 
     def _hear(self, name: str) -> None:
         ear = self._ears[name]
+        ours = functools.cache(own_macs)  # asked once for all that is queued: a node can have hundreds of interfaces
         for word in ear.hear():
             for probe in [p for p in self._probes if p.vip.interface == name]:
-                self._take(probe, word, ear.link)
+                self._take(probe, word, ear.link, ours)
 
-    def _take(self, probe: Probe, word: Word, link: Link) -> None:
+    def _take(self, probe: Probe, word: Word, link: Link, ours: Callable[[], Collection[bytes]]) -> None:
         if word.ip == probe.beacon:
-            probe.owners.add(word.mac)
-        if word.ip != probe.ip or word.mac == link.mac or word.mac in own_macs():
+            _note(probe.owners, word.mac)
+        if word.ip != probe.ip or word.mac == link.mac or word.mac in ours():
             return
-        probe.heard.add(word.mac)
+        _note(probe.heard, word.mac)
         at_ms = self._clock()
         if probe.part.mine and at_ms - probe.since_ms >= FIRST_MS:
             self._rival(probe, word.mac, at_ms)
 
     def _rival(self, probe: Probe, mac: bytes, at_ms: int) -> None:
-        probe.heard.add(mac)
         probe.rival_ms = at_ms
         probe.watch.on_rival(probe.vip, mac)
         if self._find(probe, Answer.TWO_MACS):
             probe.watch.on_change()
+
+
+def _note(macs: set[bytes], mac: bytes) -> None:
+    if len(macs) < HEARD_MAX:
+        macs.add(mac)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vyos_agent.edge import manners
 from vyos_api import nodeconfig
 from vyos_api.nodeconfig import ConfigError, KeySet, NodeConfig
 
@@ -126,6 +127,7 @@ class State:
     # -- the thread
 
     def _run(self) -> None:
+        manners.join_in()
         while True:
             with self._ready:
                 while not self._todo:
