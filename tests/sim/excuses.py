@@ -85,6 +85,10 @@ class Excuses:
             return NEVER, "cut"
         pairs = network.pairs[x, y], network.pairs[y, x]
         cut_ms = max(p.was_cut_ms for p in pairs)
+        for host in (self._world.hosts[x], self._world.hosts[y]):
+            down = self._world.history.downs.get(host.name)
+            if down is not None and down.at_ms <= cut_ms < host.up_ms:  # nobody is in contact with one that is frozen
+                cut_ms = host.up_ms
         # Frames lost at random in a row are a cut, too; not for one that was killed: there the promise counts them.
         run = self._world.hosts[x].runs and self._world.hosts[y].runs
         silent = run and any(p.lost_ms >= since - limits.dead_ms for p in pairs)

@@ -68,3 +68,21 @@ def test_a_target_that_loses_its_link_as_it_takes_over_gives_back(after_ms: int)
         0 if after_ms <= 30 else 5
     )  # later than that the giver has let go already: a link that is lost costs that
     assert world.dark_ms(since) <= limit_ms, transcript(world)
+
+
+def test_a_claimant_that_was_frozen_as_it_claimed_is_in_contact_when_it_thaws() -> None:
+    """Seed 14001/1054/fast: "members cut from each other, both ways or one, until 2 x keepalive after contact", where a
+    frozen one is in contact with nobody"""
+    world = cluster("ab", auto_failback=False)
+    world.peace.harm(None)
+    world.cut = {("a", "b"), ("b", "a")}
+    world.hosts["b"].trap = "Announce"
+    world.run(D + 400)
+    assert world.hosts["b"].frozen
+    world.cut = set()
+    world.run(3 * D)
+    world.hosts["a"].netlink_ms = (100, 150)
+    world.hosts["a"].netlink_bounds_ms.append(150)
+    world.hosts["b"].thaw()
+    world.run(D)
+    assert len(world.owners()) == len(world.holders()) == 1, transcript(world)
