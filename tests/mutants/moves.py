@@ -8,6 +8,14 @@ _H = "sim/test_schedules_handover.py::"
 
 MOVES = (
     Mutant(
+        "gives-to-who-is-out",
+        "until GO, a move to a member that was taken out of the group is ended",
+        "rules.py",
+        "return peer.id not in m.group.member_ids and peer.generation < turn.at.config.generation",
+        "return False",
+        _H + "test_a_group_is_not_given_to_one_that_a_newer_configuration_has_taken_out",
+    ),
+    Mutant(
         "lets-go-of-what-came-back",
         "the giver takes the group back from a target that lets go again at once",
         "rules.py",

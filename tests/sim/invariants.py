@@ -319,6 +319,8 @@ class Invariants:
         taker = self._world.hosts.get(giving.target or "") if giving is not None else None
         if giving is None or taker is None or not taker.runs or taker.up_ms > giving.at_ms:
             return False
+        if taker.last_reason.get(name) is Reason.LINK_LOST and not self._world.network.hears(giver, taker.name):
+            return False  # it lost its link in the moment in which it took over, and cannot tell the giver
         return taker.kernel.refuses.isdisjoint(self._world.groups[name].vips)
 
     def spoke(self, host: Host, datagrams: Mapping[str, tuple[bytes, ...]]) -> None:

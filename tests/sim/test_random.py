@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sim import bounds, episode
 from sim.build import VIP, config, group
 from sim.faults import KINDS, Fault, Shape
+from sim.long import run
 from sim.scenario import Burst, Scenario
 from sim.world import World
 from vyos_agent.core.model import State
@@ -99,3 +100,12 @@ def test_lost_frames_and_dying_standbys_take_nothing_from_a_healthy_owner(seed: 
     assert world.hosts["a"].node is not None
     assert [d.after for _, d in world.hosts["a"].decisions].count(State.OWNER) == 1
     assert VIP in world.hosts["a"].kernel.holds(world.hosts["a"].now)
+
+
+@pytest.mark.parametrize("seed", ["14001/28/fast", "14001/1054/fast", "14001/1444/fast", "14001/1546/fast"])
+def test_what_a_long_run_once_broke(seed: str) -> None:
+    """Whole scenarios, as long as the kinds of faults are drawn as they are now; what they taught is a schedule or a
+    line of the judge. 1546: a target that loses its link as it takes over, and cannot tell the giver."""
+    outcome = run(seed)
+    if outcome.broken is not None:
+        raise outcome.broken

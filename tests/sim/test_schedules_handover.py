@@ -360,3 +360,23 @@ def test_a_failback_waits_for_its_delay_and_takes_the_one_path() -> None:
     assert world.owners() == world.holders() == {"a"}, transcript(world)
     assert world.dark_ms(since) == 0
     assert Reason.FAILBACK in reasons(world, "b", since)
+
+
+@pytest.mark.parametrize("after_ms", range(6, 34, 3))
+def test_a_group_is_not_given_to_one_that_a_newer_configuration_has_taken_out(after_ms: int) -> None:
+    """Seed 14001/1444/fast: "until GO, an owner must end a move to a member that its own, newer configuration has taken
+    out of the group": that one would have to give it back as soon as it reads the same"""
+    world = cluster("abc", delay_ms=(5, 5))
+    since = world.now
+    world.peace.harm(None)
+    world.hosts["b"].feed(Forced(Force.ACTIVE, "g"))
+    world.run(after_ms)  # a asks after 5 ms, hears READY after 15, and says GO 20 later
+    assert world.history.states["g"]["a"] in (State.ASKING, State.GIVING)
+    reconfigure(world, "a", groups=(group(members="ac"),))
+    world.run(D)
+    assert moves(world, since) == [], transcript(world)
+    assert world.holders() == world.owners() == {"a"}
+    for name in "bc":
+        reconfigure(world, name, groups=(group(members="ac"),))
+    world.run(3 * D)
+    assert moves(world, since) == [], transcript(world)

@@ -8,7 +8,7 @@ import pytest
 
 from api import objects
 from spec.lab import VIP, D, K, Lab, config, group, owner, owning
-from spec.scenes import LIST, MONITORS, UNITS, WAIT, V, answer, asked, better, push, watched
+from spec.scenes import LIST, MONITORS, UNITS, WAIT, V, answer, asked, better, moving, push, watched
 from vyos_agent.core import handover
 from vyos_agent.core.events import Configured, Forced, Monitored, Served, Stopping
 from vyos_agent.core.model import Cause, Force, Reason, Serving, State
@@ -324,3 +324,29 @@ def test_who_must_let_go_waits_for_one_that_lets_go_still() -> None:
     lab.feed(Stopping())
     lab.run(2_300)
     assert lab.holds() == frozenset(), "not for ever"
+
+
+@pytest.mark.parametrize("newer_there", [False, True])
+@pytest.mark.parametrize("ready", [False, True])
+def test_who_was_taken_out_is_given_nothing(ready: bool, newer_there: bool) -> None:
+    """[HAND-18] Until GO, an owner must end a move to a member that its own, newer configuration has taken out of the
+    group.
+
+    One that carries the same configuration, or a newer one, says itself what it is to the group.
+    """
+    groups = [group(members="abc", units=UNITS)]
+    lab, (b, _) = moving(config_=config(groups=groups), names="bc")
+    lab.serves = lambda name, units: None
+    assert lab.entry().target == b.id
+    if ready:
+        answer(b, Handover.READY).say()
+        lab.run(10)
+        assert lab.state() is State.GIVING
+    if newer_there:
+        b.generation = lab.node.config.generation + 1
+        (answer(b, Handover.READY) if ready else b).say()
+    changed = group(members="ac", units=UNITS)
+    lab.feed(Configured(dataclasses.replace(lab.node.config, generation=2, groups=(changed,))))
+    lab.run(10)
+    assert (lab.state() is State.OWNER) is not newer_there
+    assert lab.holds() == {VIP}

@@ -129,7 +129,8 @@ def _asking(m: GroupMachine, turn: Turn) -> None:
     target = turn.view.direct(move.target)
     answer = move.answer(target, turn.at.me)
     late = turn.now >= move.asked_ms + move.answer_ms
-    if target is None or answer is Handover.REFUSE or late or not m.motives.still(move, m.group, m.me, turn):
+    over = late or not m.motives.still(move, m.group, m.me, turn)
+    if over or answer is Handover.REFUSE or _must_not_give(m, target, turn):
         m.keep(turn, move, Reason.CANCELLED)
     elif answer is Handover.READY:
         m.give(turn, move)
@@ -158,10 +159,19 @@ def _before_go(m: GroupMachine, move: handover.Move, target: Standing | None, tu
     """Nothing is given yet: services stop, and the kernel shortens the addresses' lives."""
     assert move.given_ms is not None
     stuck = m.services.cannot_stop()
-    if target is None or move.answer(target, turn.at.me) is Handover.REFUSE or (stuck and not move.hard):
+    refused = move.answer(target, turn.at.me) is Handover.REFUSE
+    if _must_not_give(m, target, turn) or refused or (stuck and not move.hard):
         m.keep(turn, move, Reason.CANCELLED)
     elif turn.now >= move.given_ms + handover.GO_DELAY_MS and (stuck or m.services.stopped(m.group.units)):
         move.go_ms, move.floor = turn.now, turn.at.sent.newest
+
+
+def _must_not_give(m: GroupMachine, target: Standing | None, turn: Turn) -> bool:
+    """Whether the target is not heard, or is no member of the group any more by a newer configuration than its own."""
+    if target is None:
+        return True
+    peer = target.peer
+    return peer.id not in m.group.member_ids and peer.generation < turn.at.config.generation
 
 
 def _yielding(m: GroupMachine, turn: Turn) -> None:
