@@ -40,6 +40,7 @@ def steal(driver: Driver, name: str, group: str) -> bool:
     if found is None or machine.clock.paused or driver.world.held[name].isdisjoint(found.vips):
         return False
     driver.harm([group])
+    machine.robbed_ms = driver.world.now
     for vip in found.vips:
         machine.kernel.remove(vip)
     machine.look()

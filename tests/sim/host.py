@@ -73,6 +73,8 @@ class Host:
         """In the world's time: when it last began to run, or was thawed or resumed."""
         self.resumed_ms = 0
         """In the world's time: when it last went on after a pause of the whole machine."""
+        self.robbed_ms = 0
+        """In the world's time: when somebody else removed an address from it last."""
         self.last_reason: dict[str, Reason] = {}
         """Of each group: why its state changed last here."""
         self.life = 0

@@ -314,10 +314,10 @@ class Invariants:
                 )
 
     def _taker_runs(self, name: str, giver: str) -> bool:
-        """Whether the one that it was given to has been up since, with a kernel that takes the addresses."""
+        """Whether the one that it was given to has been up since, with a kernel that takes and keeps the addresses."""
         giving = next((g for g in reversed(self._world.history.givings[name]) if g.giver == giver), None)
         taker = self._world.hosts.get(giving.target or "") if giving is not None else None
-        if giving is None or taker is None or not taker.runs or taker.up_ms > giving.at_ms:
+        if giving is None or taker is None or not taker.runs or max(taker.up_ms, taker.robbed_ms) > giving.at_ms:
             return False
         if taker.last_reason.get(name) is Reason.LINK_LOST and not self._world.network.hears(giver, taker.name):
             return False  # it lost its link in the moment in which it took over, and cannot tell the giver
