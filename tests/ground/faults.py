@@ -115,6 +115,14 @@ class Faults:
         """Let the API server go on."""
         daemons.send("kube-apiserver", signal.SIGCONT)
 
+    def etcd_hang(self) -> None:
+        """Stop etcd's process: the API server answers most requests with 500 or 504, after a while."""
+        daemons.send("etcd", signal.SIGSTOP)
+
+    def etcd_resume(self) -> None:
+        """Let etcd go on."""
+        daemons.send("etcd", signal.SIGCONT)
+
     def service_stop(self, node: str, unit: str) -> None:
         """Stop a systemd unit of NODE (kubelet, containerd, kube-proxy, ssh, ...)."""
         nodes.execute(node, "systemctl", "stop", unit)

@@ -151,7 +151,8 @@ def start_api_server() -> None:
 
 
 def revive_api_server() -> None:
-    """Bring an API server back that hangs or is gone."""
+    """Bring an API server back that hangs or is gone, or whose etcd hangs."""
+    daemons.send("etcd", signal.SIGCONT)
     if daemons.alive("kube-apiserver"):
         daemons.send("kube-apiserver", signal.SIGCONT)
     start_api_server()
