@@ -98,8 +98,15 @@ class Excuses:
 
     def paused(self, x: str, limits: bounds.Bounds) -> Excuse:
         """A machine that is paused as a whole (VM suspend) is outside the promise, until it hears of a claim."""
-        resumed_ms = self._world.hosts[x].resumed_ms
-        return (resumed_ms + limits.contact_ms + bounds.REMOVE_MS if resumed_ms else NEVER_MS), f"{x} was paused"
+        host, down = self._world.hosts[x], self._world.history.downs.get(x)
+        resumed_ms = host.resumed_ms
+        if not resumed_ms:
+            return NEVER_MS, f"{x} was never paused"
+        until = resumed_ms + limits.contact_ms + bounds.REMOVE_MS
+        if down is not None and down.at_ms <= resumed_ms and (not host.runs or host.up_ms > resumed_ms):
+            life_ms = bounds.lifetime_ms(down.dead_ms, down.keepalive_ms)  # it hears nothing, and its kernel goes on
+            until = max(until, resumed_ms + life_ms + LATE_MS + limits.drift(limits.dead_ms))
+        return until, f"{x} was paused"
 
     def _killed(self, x: str, y: str, name: str | None, since: int, limits: bounds.Bounds) -> Excuse:
         """(i): x was killed or frozen, and more of its last frames were lost to y than the promise allows for."""
