@@ -35,8 +35,8 @@ Node = Mapping[str, Any]
 
 def page(schema: Node) -> str:
     """The whole page, from the structural schema of a VyosCluster."""
-    whole = f"`apiVersion: {names.GROUP}/{names.VERSION}`, `kind: {names.KIND}`, and `metadata.name`. Of the whole object:"
-    found = [_HEAD, f"## The object\n\n{whole}\n\n{_refusals(schema)}"]
+    whole = f"`apiVersion: {names.GROUP}/{names.VERSION}`, `kind: {names.KIND}`, and `metadata.name`."
+    found = [_HEAD, f"## The object\n\n{whole} Of the whole object:\n\n{_refusals(schema)}"]
     for name in ("spec", "status"):
         found += _sections(name, schema["properties"][name])
     return "\n".join(found)
