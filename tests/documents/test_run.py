@@ -63,6 +63,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return page, run(marked(page, "here"), playground(page, tmp_path_factory.mktemp("page")))
 
 
+@pytest.mark.timeout(TIMEOUT_S)
 def test_what_is_told_works(done: tuple[str, str]) -> None:
     page, said = done
     if page == "docs/from-vyos.md":  # it says that its last two lines give back what the first one read
