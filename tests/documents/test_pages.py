@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,8 @@ from documents import reading
 from documents.reading import ROOT
 from spec import promise
 from vyos_agent.core import lease
+from vyos_agent.core.model import Drop
+from vyos_api import reasons
 from vyos_api.durations import parse_ms
 
 PAGES = reading.pages()
@@ -63,3 +66,12 @@ def test_what_is_said_of_keepalives_intervals() -> None:
     text = " ".join(reading.text("docs/from-keepalived.md").split())
     assert "`keepaliveInterval: 500ms` it forgives three" in text
     assert (promise.lost_frames(3_600, 1_000), promise.lost_frames(3_600, 500)) == (0, 3)
+
+
+def test_the_symptoms_are_told_in_the_words_of_the_status() -> None:
+    table = reading.text("docs/operations.md").partition("## Symptom, command, cause")[2]
+    told = set(re.findall(r"\b(?:[A-Z][a-z]+){2,}(?:s|MACs?)?\b|\b[A-Z][a-z]+MACs?\b", table))
+    kinds = (reasons.ConditionType, *get_args(reasons.ConditionReason), reasons.OwnershipReason)
+    known = {str(word) for kind in kinds for word in kind} | {str(drop) for drop in Drop}
+    assert {"SplitBrain", "TwoMACs", "RotatingKey", "BadTag"} <= told
+    assert told - known == set()

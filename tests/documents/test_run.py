@@ -48,9 +48,10 @@ def run(blocks: Iterable[Fence], folder: Path, **environment: str) -> str:
     return said
 
 
-def marked(page: str, how: str) -> list[Fence]:
-    """The blocks of a page that are run this way."""
-    return [f for f in reading.fences(page) if f.language == "sh" and f.mark == ("run", how)]
+def marked(page: str, *ways: str) -> list[Fence]:
+    """The blocks of a page that are run in one of these ways."""
+    told = {("run", way) for way in ways}
+    return [f for f in reading.fences(page) if f.language == "sh" and f.mark in told]
 
 
 HERE = [page for page in reading.pages() if marked(page, "here")]
