@@ -12,7 +12,7 @@ from documents.reading import ROOT
 from spec import promise
 from vyos_agent.core import lease
 from vyos_agent.core.model import Drop
-from vyos_api import reasons
+from vyos_api import __version__, reasons
 from vyos_api.durations import parse_ms
 
 PAGES = reading.pages()
@@ -75,3 +75,8 @@ def test_the_symptoms_are_told_in_the_words_of_the_status() -> None:
     known = {str(word) for kind in kinds for word in kind} | {str(drop) for drop in Drop}
     assert {"SplitBrain", "TwoMACs", "RotatingKey", "BadTag"} <= told
     assert told - known == set()
+
+
+def test_images_are_told_with_the_version_that_is_built() -> None:
+    text = reading.text("docs/start.md") + (ROOT / "kind-config.yaml").read_text()
+    assert set(re.findall(r"/vyos-cluster-(?:operator|agent):(\S+)", text)) == {__version__}
