@@ -30,7 +30,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/product.py tests/demo.py
+	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
 	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
@@ -80,13 +80,18 @@ soak: setup ## our daemon at rest for 30 minutes, then 10 with every processor b
 bench-scale: setup ## operator and kube-sync against 1,000 clusters on an API server of its own (CLUSTERS, QUIET minutes)
 	PYTHONPATH=tests $(BIN)/python -m scale --clusters $${CLUSTERS:-1000} --quiet-minutes $${QUIET:-10}
 
+.PHONY: docs
+docs: setup ## the documentation as a site, in build/site, with every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
+
 .PHONY: format
 format: setup ## write the code as ruff wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: generate
-generate: setup ## write the files that are generated from the models
+generate: setup ## write the files that are generated from the models, docs/fields.md among them
 	$(BIN)/python -m vyos_api.crd
 	PYTHONPATH=tests $(BIN)/python -m spec.generate
 

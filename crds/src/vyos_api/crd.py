@@ -1,7 +1,7 @@
 """The CustomResourceDefinition, generated from the models: `python -m vyos_api.crd` writes it, `--check` compares.
 
-Two files, never edited: the one for `kubectl apply` and the chart's template of the same. Nothing is decided here but
-what has no field to stand beside: names, printer columns, the status subresource.
+Three files, never edited: the one for `kubectl apply`, the chart's template of the same, and the page of all fields.
+Nothing is decided here but what has no field to stand beside: names, printer columns, the status subresource.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from vyos_api import names
+from vyos_api import names, reference
 from vyos_api.durations import Duration
 from vyos_api.v1alpha1 import VyosCluster
 
 NAME = f"{names.PLURAL}.{names.GROUP}"
 PLAIN = Path("crds") / f"{NAME}.yaml"
 TEMPLATE = Path("charts/vyos-cluster/templates/crd.yaml")
+PAGE = Path("docs/fields.md")
 HEADER = "# Generated from crds/src/vyos_api by `make generate`; do not edit.\n"
 
 _AVAILABLE = '.status.conditions[?(@.type=="Available")].status'
@@ -127,7 +128,7 @@ def template() -> str:
 
 def files() -> dict[Path, str]:
     """Every generated file, by its path from the root of the repository."""
-    return {PLAIN: plain(), TEMPLATE: template()}
+    return {PLAIN: plain(), TEMPLATE: template(), PAGE: reference.page(schema())}
 
 
 def main(arguments: list[str] | None = None) -> int:
