@@ -71,6 +71,18 @@ async def test_the_documented_answer(tmp_path: Path) -> None:
     assert not [name for name in found if "monitor_reachable" in name], "undecided is neither"
 
 
+async def test_gaps_are_a_histogram(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with answering(path, documented()):
+        found = await page(path)
+    gap = "vyos_cluster_heartbeat_gap_seconds"
+    bounds = ("0.015", "0.03", "0.075", "0.15", "0.3", "0.75", "1.5", "3.0", "7.5", "15.0", "30.0", "+Inf")
+    counts = (0, 0, 0, 9, 249, 250, 250, 250, 250, 250, 250, 250)
+    expected: dict[str, float] = {f"{gap}_bucket{{edge,{le},node2}}": n for le, n in zip(bounds, counts, strict=True)}
+    expected |= {f"{gap}_sum{{edge,node2}}": 49.8, f"{gap}_count{{edge,node2}}": 250}
+    assert {name: value for name, value in found.items() if name.startswith(gap)} == expected
+
+
 async def test_its_own(tmp_path: Path) -> None:
     counts = Counts(writes=4, success_s=1_790_000_000.5)
     counts.errors.update(["409", "none", "none"])

@@ -14,6 +14,7 @@ from vyos_agent.config import UNFOUND, UNICAST
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.model import OWNING
 from vyos_agent.core.report import Report
+from vyos_agent.edge.gaps import Gaps
 from vyos_agent.edge.report import STATE_NAMES
 from vyos_api.nodeconfig import NodeConfig
 
@@ -37,7 +38,7 @@ class Tally:
 
 
 def cluster(
-    config: NodeConfig, report: Report, tally: Tally, errors: Mapping[str, Mapping[str, int]]
+    config: NodeConfig, report: Report, tally: Tally, errors: Mapping[str, Mapping[str, int]], gaps: Gaps
 ) -> dict[str, Any]:
     """One item of `clusters`. `errors`: datagrams that could not be sent, by way and error."""
     members = {name for group in config.groups for name in group.members}
@@ -60,4 +61,5 @@ def cluster(
         "transitions": tally.moves(frozenset(group.name for group in config.groups)),
         "drops": dict(report.drops),
         "sendErrors": {way: dict(found) for way, found in errors.items()},
+        "gaps": gaps.as_json(),
     }
