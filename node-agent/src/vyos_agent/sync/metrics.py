@@ -16,7 +16,6 @@ from typing import Any
 from prometheus_client import exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from vyos_agent.sync import control
 from vyos_agent.sync.api import Counts
@@ -53,7 +52,7 @@ class Series:
         """As a histogram of each peer's gaps; the daemon counts each gap once, Prometheus in every bucket above it."""
         family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
         for cluster in clusters:
-            bounds = [*(floatToGoString(ms / 1000) for ms in cluster["gaps"]["boundsMs"]), "+Inf"]
+            bounds = [*(str(ms / 1000) for ms in cluster["gaps"]["boundsMs"]), "+Inf"]
             for peer, said in cluster["gaps"]["peers"].items():
                 buckets = list(zip(bounds, itertools.accumulate(said["counts"]), strict=True))
                 family.add_metric((cluster["cluster"], peer), buckets, said["sumMs"] / 1000)
