@@ -23,7 +23,7 @@ def test_a_service_that_nobody_asked_for_does_not_start(
 
     monkeypatch.setattr(packages, "UNITS", tmp_path / "system")
     monkeypatch.setattr(packages, "missing", lambda: ["prometheus"])
-    monkeypatch.setattr(packages.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(packages, "run", run)
     packages.install()
     assert ran[-1][-1] == "prometheus"
