@@ -13,7 +13,7 @@ from typing import Any, cast
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.waiting import until
-from sync.fakes import Daemon, FakeApi
+from sync.fakes import Daemon, FakeApi, documented_metrics
 from vyos_agent.sync import metrics
 from vyos_agent.sync.agent import Agent
 from vyos_agent.sync.api import Api, Counts
@@ -22,14 +22,6 @@ from vyos_agent.sync.world import World
 from vyos_operator import metrics as operators
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
-CONTRACT = Path(__file__).parents[2] / "docs/control-socket.md"
-
-
-def documented() -> dict[str, Any]:
-    """The answer as the contract shows it."""
-    text = CONTRACT.read_text().split("## metrics")[1].split("```")[1]
-    found: dict[str, Any] = json.loads(re.sub(r"\s+# .*", "", text))
-    return found
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +48,7 @@ async def page(path: Path, world: World | None = None, counts: Counts | None = N
 
 async def test_the_documented_answer(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    async with answering(path, documented()):
+    async with answering(path, documented_metrics()):
         found = await page(path)
     assert found["vyos_cluster_agent_up"] == 1
     assert found["vyos_cluster_agent_info{0.1.0}"] == 1
@@ -73,7 +65,7 @@ async def test_the_documented_answer(tmp_path: Path) -> None:
 
 async def test_gaps_are_a_histogram(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    async with answering(path, documented()):
+    async with answering(path, documented_metrics()):
         found = await page(path)
     gap = "vyos_cluster_heartbeat_gap_seconds"
     bounds = ("0.015", "0.03", "0.075", "0.15", "0.3", "0.75", "1.5", "3.0", "7.5", "15.0", "30.0", "+Inf")

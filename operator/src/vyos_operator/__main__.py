@@ -58,8 +58,8 @@ async def run(found: Settings) -> None:
             await stack.enter_async_context(liveness.served(found.liveness_address, found.liveness_port, metrics.page))
         except OSError as error:
             address, port = found.liveness_address, found.liveness_port
-            told = f"LIVENESS_ADDRESS: cannot listen on {address} port" if address else "LIVENESS_PORT: cannot listen on"
-            sys.exit(f"vyos-cluster-operator: {told} {port}: {error.strerror}")
+            name, place = ("LIVENESS_ADDRESS", f"{address} port {port}") if address else ("LIVENESS_PORT", port)
+            sys.exit(f"vyos-cluster-operator: {name}: cannot listen on {place}: {error.strerror}")
         try:
             api = Cluster(client.ApiClient(await cluster.configuration()))
         except ConfigException as error:

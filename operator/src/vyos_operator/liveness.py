@@ -44,7 +44,7 @@ class Liveness:
 
     @contextlib.asynccontextmanager
     async def served(self, address: str, port: int, metrics: Callable[[], bytes]) -> AsyncIterator[None]:
-        """Answer as long as the block lasts, on every address where none is given. `metrics()`: the page of that name."""
+        """Answer as long as the block lasts, on every address where none is given. `metrics()`: the page's text."""
 
         async def page(request: web.Request) -> web.Response:
             return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE})

@@ -81,7 +81,9 @@ MONITOR = Series(
     "vyos_cluster_monitor_reachable", "Whether a monitor answers; none while undecided.", ("cluster", "monitor")
 )
 MOVES = Series("vyos_cluster_transitions_total", "Changes of this member's state.", (*_GROUP, "state", "reason"))
-DROPS = Series("vyos_cluster_frames_dropped_total", "Frames that were refused; every reason from 0 on.", ("cluster", "reason"))
+DROPS = Series(
+    "vyos_cluster_frames_dropped_total", "Frames that were refused; every reason from 0 on.", ("cluster", "reason")
+)
 UNSENT = Series("vyos_cluster_send_errors_total", "Datagrams that could not be sent.", ("cluster", "way", "error"))
 GAPS = Series("vyos_cluster_heartbeat_gap_seconds", "From one heartbeat of a peer to its next.", ("cluster", "peer"))
 CONNECTED = Series("vyos_cluster_sync_connected", "Whether kube-sync hears the daemon's reports.")
