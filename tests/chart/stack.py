@@ -160,6 +160,8 @@ def stack(api: ApiServer, folder: Path) -> Iterator[Stack]:
                     HEALTH_PORT=str(port),
                 )
             )
+        # First of all that ends: a kube-sync waits for the last words of its daemon
+        running.callback(lambda: [router.end() for router in routers.routers.values() if router.process])
         wait(lambda: "r1" in _served(api), "the cluster to have an owner in its status", START_S)
         yield Stack(routers, agents, operator)
 
