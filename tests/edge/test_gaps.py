@@ -90,6 +90,7 @@ def test_what_the_core_refuses_ends_no_gap() -> None:
     held_back = b.sealed()
     b.sequence -= 1
     ear.hear(b.sealed(incarnation=0xDEAD, peers=()))
+    ear.hear(b.sealed(incarnation=0xDEAD, sequence=1, peers=()))
     ear.hear(b.sealed(sender=member("stranger")))
     for length in (0, 8, 30, 40, 50):
         ear.gaps.heard([Frame(recorded[:length], "eth0", ear.now)], ear.node._peers.table)

@@ -66,9 +66,8 @@ class Gaps:
             if same_life and number <= silence.number:
                 continue
             peer = table.get(silence.member)
-            taken = peer is not None and peer.believed and incarnation == peer.incarnation and sequence <= peer.newest
-            if not taken:
-                continue
+            if peer is None or incarnation != peer.incarnation or sequence > peer.newest:
+                continue  # of a life that is not believed, or refused: the newest is the last that was taken
             if same_life:
                 gap_ms = max(0, frame.at_ms - silence.at_ms)
                 silence.counts[bisect.bisect_left(BOUNDS_MS, gap_ms)] += 1
