@@ -18,6 +18,8 @@ from ground.shell import run, wait
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/vyos-cluster"
+VALUES = {name: (f"--values={Path(__file__).parent}/values/{name}.yaml",) for name in ("full", "minimal")}
+"""Arguments for everything on, and for everything off."""
 CRD = ROOT / "crds/vyosclusters.cluster.vyos.io.yaml"
 NAME = "vyos-cluster"
 RELEASE_NAMESPACE = "vyos-cluster"

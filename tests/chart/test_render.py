@@ -1,7 +1,9 @@
 """What the chart renders: one snapshot of the defaults, and the properties that matter one by one."""
 
+import difflib
 import os
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 import vyos_operator.settings
-from chart.helm import AGENT_NAMESPACE, CHART, CRD, RELEASE_NAMESPACE, helm, one, render, template
+from chart.helm import AGENT_NAMESPACE, CHART, CRD, RELEASE_NAMESPACE, VALUES, helm, one, render, template
 from ground.bins import KUBERNETES
 from ground.shell import GroundError
 from vyos_agent import heartbeat
@@ -18,7 +20,7 @@ from vyos_agent.sync import settings as sync_settings
 from vyos_api import __version__
 
 pytestmark = pytest.mark.apiserver  # helm is built together with the API server
-GOLDEN = Path(__file__).with_name("defaults.yaml")
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +38,38 @@ def containers(pods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {c["name"]: c for p in pods.values() for c in p["containers"]}
 
 
-def test_lint() -> None:
-    helm("lint", "--strict", f"--kube-version={KUBERNETES}", str(CHART))
+def golden(name: str, found: str) -> None:
+    """What is rendered is what was. Regenerate with UPDATE_GOLDEN=1, and explain the difference."""
+    path = HERE / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(found)
+    assert found == path.read_text()
+
+
+@pytest.mark.parametrize("values", [(), *VALUES.values()], ids=["defaults", *VALUES])
+def test_lint(values: tuple[str, ...]) -> None:
+    helm("lint", "--strict", f"--kube-version={KUBERNETES}", str(CHART), *values)
 
 
 def test_defaults_are_as_they_were() -> None:
-    """A change here is a change for everybody: regenerate with UPDATE_GOLDEN=1, and explain the difference."""
-    rendered = template("--set=crds.enabled=false")
-    if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.write_text(rendered)
-    assert rendered == GOLDEN.read_text()
+    """A change here is a change for everybody."""
+    golden("defaults.yaml", template("--set=crds.enabled=false"))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_values_change_is_as_it_was(name: str) -> None:
+    """Told as the difference from the defaults; files that are taken as they are, by their names."""
+    before, after = (template("--set=crds.enabled=false", *values) for values in ((), VALUES[name]))
+    for file, indent in (("dashboard.json", 4), ("rules.yaml", 2)):
+        taken = textwrap.indent((CHART / file).read_text(), " " * indent)
+        after = after.replace(taken, f"{' ' * indent}({file})\n")
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "defaults", name, n=1, lineterm="")
+    golden(f"{name}.diff", "\n".join([*lines, ""]))
+
+
+def test_common_labels_are_everywhere() -> None:
+    for found in render("--set=commonLabels.team=edge", *VALUES["full"]):
+        assert found["metadata"]["labels"]["team"] == "edge", found["metadata"]["name"]
 
 
 def test_versions_are_the_packages() -> None:
@@ -261,6 +285,9 @@ class TestValues:
             "x",
             "crds.x",
             "policy.x",
+            "metrics.x",
+            "metrics.dashboard.x",
+            "metrics.networkPolicy.x",
             "operator.x",
             "operator.image.x",
             "agents.x",
@@ -282,6 +309,11 @@ class TestValues:
             ("operator.image.pullPolicy=Sometimes", "/operator/image/pullPolicy"),
             ("operator.logFormat=xml", "/operator/logFormat"),
             ("operator.healthPort=80", "/operator/healthPort"),
+            ("operator.healthAddress=127.0.0.1", "/operator/healthAddress"),
+            ("operator.healthAddress=pod", "/operator/healthAddress"),
+            ("agents.kubeSync.metricsAddress=eth0", "/agents/kubeSync/metricsAddress"),
+            ("metrics.networkPolicy.from[0].namespace=monitoring", "/metrics/networkPolicy/from/0"),
+            ("metrics.dashboard.labels.x=1", "/metrics/dashboard/labels/x"),
             ("agents.kubeSync.healthPort=70000", "/agents/kubeSync/healthPort"),
             ("agents.namespace=Agents", "/agents/namespace"),
             ("agents.maxUnavailable=0", "/agents/maxUnavailable"),
@@ -311,6 +343,8 @@ class TestValues:
             "crds:",
             "policy:",
             "metrics:",
+            "dashboard:",
+            "networkPolicy:",
             "operator:",
             "agents:",
             "image:",

@@ -34,6 +34,9 @@ class Ports:
         frames, self.frames = self.frames, ()
         return frames
 
+    def heard(self, frames: tuple[Frame, ...]) -> None:
+        self.done.append(f"heard {len(frames)}")
+
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         self.done.append("send")
         self.sent.append(datagrams)
@@ -80,6 +83,18 @@ async def test_every_turn_begins_with_the_sockets() -> None:
     ports.done.clear()
     r.turn(Held(frozenset()))
     assert ports.done[0] == "drain"
+    r.end()
+
+
+async def test_what_came_is_told_when_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    r = runner(ports)
+    ports.frames = (Frame(b"none of ours", "eth0", now()),)
+    r.turn()
+    assert ports.done[0] == "drain"
+    assert "send" in ports.done
+    assert ports.done[-1] == "heard 1", "after whatever is urgent"
+    assert r.node.drops.total() == 1, "and after the node has judged it"
     r.end()
 
 

@@ -4,6 +4,7 @@ among them: they come with the nodes' own root tree (tree.py) and never run on t
 
 import os
 import subprocess
+from pathlib import Path
 
 from ground.shell import GroundError, run, step
 
@@ -20,8 +21,12 @@ PACKAGES = {
     "openssh-client": "ground ssh",
     "openssl": "certificates",
     "procps": "sysctl",
+    "prometheus": "promtool for the alert rules, and the real one that the dashboard's queries are put to",
     "util-linux": "unshare, nsenter, setpriv",
 }
+# package: the service that it would start, where its programs alone are wanted
+SERVICES = {"prometheus": "prometheus.service"}
+UNITS = Path("/etc/systemd/system")
 
 
 def missing() -> list[str]:
@@ -44,6 +49,17 @@ def install() -> None:
     if os.geteuid() != 0:
         raise GroundError(f"not installed: {' '.join(packages)}; run as root: tests/ground/ground deps")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for package in SERVICES.keys() & set(packages):
+        _mask(UNITS / SERVICES[package])
     with step(f"apt-get install {' '.join(packages)}"):
         run("apt-get", "-q", "update", env=env)
         run("apt-get", "-qy", "install", "--no-install-recommends", *packages, env=env)
+
+
+def _mask(unit: Path) -> None:
+    """Keep systemd from running a service whose package is not there yet (where there is no systemd, as in a
+    container, the image's policy-rc.d does that).
+    """
+    if not unit.is_symlink() and not unit.exists():
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.symlink_to("/dev/null")

@@ -301,6 +301,8 @@ def test_no_way_to_log_in_and_no_port_are_said_in_one_line(tmp_path: Path) -> No
         number = taken.getsockname()[1]
         text = ends(LIVENESS_PORT=str(number))
     assert text.startswith(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {number}: ")
+    text = ends(LIVENESS_ADDRESS="192.0.2.1")
+    assert text.startswith(f"vyos-cluster-operator: LIVENESS_ADDRESS: cannot listen on 192.0.2.1 port {port}: ")
 
 
 def test_it_needs_no_user_name(account: Path, tmp_path: Path) -> None:

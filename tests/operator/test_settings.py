@@ -14,13 +14,14 @@ GOOD = {"OPERATOR_NAMESPACE": "vyos-cluster", "AGENT_NAMESPACE": "vyos-cluster-a
 
 def test_defaults() -> None:
     found = settings.from_environment({**GOOD, "POD_NAME": "op-1", "LIVENESS_PORT": ""})
-    assert found == settings.Settings("vyos-cluster", "vyos-cluster-agents", 8080, "text", 600, 60, "op-1")
+    assert found == settings.Settings("vyos-cluster", "vyos-cluster-agents", 8080, "", "text", 600, 60, "op-1")
     assert found.namespaces == ("vyos-cluster", "vyos-cluster-agents")
 
 
 def test_everything_set() -> None:
     environ = {**GOOD, "LIVENESS_PORT": "9090", "LOG_FORMAT": "json", "RESYNC_SECONDS": "30", "AUDIT_SECONDS": "5"}
-    found = settings.from_environment(environ)
+    found = settings.from_environment(environ | {"LIVENESS_ADDRESS": "10.0.0.9"})
+    assert found.liveness_address == "10.0.0.9"
     assert (found.liveness_port, found.log_format, found.resync_s, found.audit_s) == (9090, "json", 30, 5)
     assert found.instance
 
@@ -41,6 +42,7 @@ def test_one_namespace_for_both_is_watched_once() -> None:
         ({"AGENT_NAMESPACE": "a" * 64}, "AGENT_NAMESPACE: "),
         ({"LIVENESS_PORT": "http"}, "LIVENESS_PORT: 'http' is not a whole number from 1 to 65535"),
         ({"LIVENESS_PORT": "65536"}, "LIVENESS_PORT: "),
+        ({"LIVENESS_ADDRESS": "pod"}, "LIVENESS_ADDRESS: 'pod' is no IP address"),
         ({"RESYNC_SECONDS": "0"}, "RESYNC_SECONDS: '0' is not a whole number from 1 to 86400"),
         ({"RESYNC_SECONDS": "1.5"}, "RESYNC_SECONDS: "),
         ({"AUDIT_SECONDS": "-1"}, "AUDIT_SECONDS: '-1' is not a whole number from 1 to 3600"),

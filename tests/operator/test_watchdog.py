@@ -181,15 +181,20 @@ async def test_the_probe() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    def ask(path: str = "/healthz") -> tuple[int, str]:
+    def ask(path: str = "/healthz", address: str = "127.0.0.1") -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{address}:{port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
 
-    async with liveness.served(port, lambda: b"some_total 1\n"):
+    async with liveness.served("127.0.0.2", port, lambda: b""):
+        assert (await asyncio.to_thread(ask, address="127.0.0.2"))[0] == 200
+        with pytest.raises(urllib.error.URLError, match="refused"):
+            await asyncio.to_thread(ask)
+    async with liveness.served("", port, lambda: b"some_total 1\n"):
+        assert (await asyncio.to_thread(ask, address="127.0.0.2"))[0] == 200
         assert await asyncio.to_thread(ask, "/metrics") == (200, "some_total 1\n")
         assert await asyncio.to_thread(ask) == (200, "ok\n")
         liveness.bad("watch of nodes", "it is silent")

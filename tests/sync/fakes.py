@@ -10,6 +10,7 @@ import base64
 import contextlib
 import copy
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from vyos_agent.sync.api import ApiProblem, Counts, Kind, NoSuchCluster, NoSuchT
 from vyos_api import names, nodeconfig
 
 NODE = "node1"
+CONTRACT = Path(__file__).parents[2] / "docs/control-socket.md"
 
 
 def config(
@@ -96,6 +98,13 @@ def vyos_cluster(found: nodeconfig.NodeConfig, status: Mapping[str, Any] | None 
         },
         **({"status": dict(status)} if status else {}),
     }
+
+
+def documented_metrics() -> dict[str, Any]:
+    """The answer to `metrics` as the contract shows it."""
+    text = CONTRACT.read_text().split("## metrics")[1].split("```")[1]
+    found: dict[str, Any] = json.loads(re.sub(r"\s+# .*", "", text))
+    return found
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 10.0, what: str = "") -> None:

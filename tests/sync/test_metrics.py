@@ -13,7 +13,7 @@ from typing import Any, cast
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.waiting import until
-from sync.fakes import Daemon, FakeApi
+from sync.fakes import Daemon, FakeApi, documented_metrics
 from vyos_agent.sync import metrics
 from vyos_agent.sync.agent import Agent
 from vyos_agent.sync.api import Api, Counts
@@ -22,14 +22,6 @@ from vyos_agent.sync.world import World
 from vyos_operator import metrics as operators
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
-CONTRACT = Path(__file__).parents[2] / "docs/control-socket.md"
-
-
-def documented() -> dict[str, Any]:
-    """The answer as the contract shows it."""
-    text = CONTRACT.read_text().split("## metrics")[1].split("```")[1]
-    found: dict[str, Any] = json.loads(re.sub(r"\s+# .*", "", text))
-    return found
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +48,7 @@ async def page(path: Path, world: World | None = None, counts: Counts | None = N
 
 async def test_the_documented_answer(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    async with answering(path, documented()):
+    async with answering(path, documented_metrics()):
         found = await page(path)
     assert found["vyos_cluster_agent_up"] == 1
     assert found["vyos_cluster_agent_info{0.1.0}"] == 1
@@ -69,6 +61,18 @@ async def test_the_documented_answer(tmp_path: Path) -> None:
     assert found["vyos_cluster_frames_dropped_total{edge,BadTag}"] == 12
     assert found["vyos_cluster_send_errors_total{edge,ENETUNREACH,multicast}"] == 3
     assert not [name for name in found if "monitor_reachable" in name], "undecided is neither"
+
+
+async def test_gaps_are_a_histogram(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with answering(path, documented_metrics()):
+        found = await page(path)
+    gap = "vyos_cluster_heartbeat_gap_seconds"
+    bounds = ("0.015", "0.03", "0.075", "0.15", "0.3", "0.75", "1.5", "3.0", "7.5", "15.0", "30.0", "+Inf")
+    counts = (0, 0, 0, 9, 249, 250, 250, 250, 250, 250, 250, 250)
+    expected: dict[str, float] = {f"{gap}_bucket{{edge,{le},node2}}": n for le, n in zip(bounds, counts, strict=True)}
+    expected |= {f"{gap}_sum{{edge,node2}}": 49.8, f"{gap}_count{{edge,node2}}": 250}
+    assert {name: value for name, value in found.items() if name.startswith(gap)} == expected
 
 
 async def test_its_own(tmp_path: Path) -> None:

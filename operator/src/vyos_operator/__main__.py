@@ -55,9 +55,11 @@ async def run(found: Settings) -> None:
     metrics = Metrics(store.conditions)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(liveness.served(found.liveness_port, metrics.page))
+            await stack.enter_async_context(liveness.served(found.liveness_address, found.liveness_port, metrics.page))
         except OSError as error:
-            sys.exit(f"vyos-cluster-operator: LIVENESS_PORT: cannot listen on {found.liveness_port}: {error.strerror}")
+            address, port = found.liveness_address, found.liveness_port
+            name, place = ("LIVENESS_ADDRESS", f"{address} port {port}") if address else ("LIVENESS_PORT", port)
+            sys.exit(f"vyos-cluster-operator: {name}: cannot listen on {place}: {error.strerror}")
         try:
             api = Cluster(client.ApiClient(await cluster.configuration()))
         except ConfigException as error:

@@ -43,8 +43,8 @@ class Liveness:
             logger.info("%s: is well again", topic)
 
     @contextlib.asynccontextmanager
-    async def served(self, port: int, metrics: Callable[[], bytes]) -> AsyncIterator[None]:
-        """Answer on `port` of every address, as long as the block lasts. `metrics()`: the page of that name."""
+    async def served(self, address: str, port: int, metrics: Callable[[], bytes]) -> AsyncIterator[None]:
+        """Answer as long as the block lasts, on every address where none is given. `metrics()`: the page's text."""
 
         async def page(request: web.Request) -> web.Response:
             return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE})
@@ -55,7 +55,7 @@ class Liveness:
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, None, port).start()
+            await web.TCPSite(runner, address or None, port).start()
             yield
         finally:
             await runner.cleanup()

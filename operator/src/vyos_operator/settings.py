@@ -7,6 +7,7 @@ an error that names the variable.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 import socket
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ class Settings:
     agent_namespace: str
     """Where ConfigMaps and key Secrets are written for the agents."""
     liveness_port: int = 8080
+    liveness_address: str = ""
+    """Where /healthz and /metrics are answered; on every address where empty."""
     log_format: str = "text"
     resync_s: int = 600
     """How often every cluster is looked at again with no event at all."""
@@ -49,6 +52,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         operator_namespace=_namespace(environ, "OPERATOR_NAMESPACE", "the namespace this operator runs in"),
         agent_namespace=_namespace(environ, "AGENT_NAMESPACE", "the namespace of the agents"),
         liveness_port=_number(environ, "LIVENESS_PORT", Settings.liveness_port, 1, 65535),
+        liveness_address=_address(environ, "LIVENESS_ADDRESS"),
         log_format=_choice(environ, "LOG_FORMAT", Settings.log_format, LOG_FORMATS),
         resync_s=_number(environ, "RESYNC_SECONDS", Settings.resync_s, 1, 86_400),
         audit_s=_number(environ, "AUDIT_SECONDS", Settings.audit_s, 1, 3_600),
@@ -63,6 +67,14 @@ def _namespace(environ: Mapping[str, str], name: str, meaning: str) -> str:
     if not NAMESPACE_SYNTAX.fullmatch(value):
         raise SettingsError(f"{name}: {value!r} is not a namespace's name (lower-case letters, digits and '-')")
     return value
+
+
+def _address(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    try:
+        return str(ipaddress.ip_address(value)) if value else ""
+    except ValueError:
+        raise SettingsError(f"{name}: {value!r} is no IP address") from None
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

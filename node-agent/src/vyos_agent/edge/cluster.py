@@ -32,6 +32,7 @@ from vyos_agent.edge import explain, metrics, single
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.fence import Fence
+from vyos_agent.edge.gaps import Gaps
 from vyos_agent.edge.heartbeats import Heartbeats
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.moves import Moves
@@ -85,6 +86,7 @@ class Cluster:
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._tally = metrics.Tally()
+        self._gaps = Gaps()
         self._gone = asyncio.Event()
         self._runner: Runner | None = None
 
@@ -99,6 +101,7 @@ class Cluster:
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
         self._configure_fence()
+        self._gaps.configure(_others(core))
         self._runner = Runner(node, self)
         self._heartbeats.listen()
         self._runner.turn(*self._carriers.events(item))
@@ -116,6 +119,7 @@ class Cluster:
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
         self._configure_fence()
+        self._gaps.configure(_others(item.core))
         self._turn(*self._carriers.events(item), Configured(item.core))
         self._watch_monitors()
         self._heartbeats.settle()
@@ -172,7 +176,8 @@ class Cluster:
         """Its item in the daemon's metrics; None when it is not running."""
         if self._runner is None:
             return None
-        return metrics.cluster(self.item.config, self._runner.node.report(), self._tally, self._heartbeats.errors)
+        report, errors = self._runner.node.report(), self._heartbeats.errors
+        return metrics.cluster(self.item.config, report, self._tally, errors, self._gaps)
 
     def explain(self) -> dict[str, Any] | None:
         """Why the owners own what they own; None when it is not running."""
@@ -236,6 +241,11 @@ class Cluster:
         """Frames that have come."""
         return self._heartbeats.drain(at_ms)
 
+    def heard(self, frames: tuple[Frame, ...]) -> None:
+        """What came of them only the core's table tells; it is read here, and nothing else of the core's inside."""
+        if frames and self._runner is not None:
+            self._gaps.heard(frames, self._runner.node._peers.table)
+
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""
         accepted = self._heartbeats.send(datagrams)
@@ -289,6 +299,10 @@ class Cluster:
     def crashed(self, error: Exception) -> None:
         """A fault of ours: this cluster cannot go on."""
         self._on_crash(self, error)
+
+
+def _others(core: Config) -> list[str]:
+    return [name for name in core.members if name != core.me]
 
 
 def _places(core: Config) -> frozenset[Vip]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from vyos_agent.config import UNFOUND, UNICAST
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.model import OWNING
+from vyos_agent.core.model import OWNING, Drop
 from vyos_agent.core.report import Report
+from vyos_agent.edge.gaps import Gaps
 from vyos_agent.edge.report import STATE_NAMES
 from vyos_api.nodeconfig import NodeConfig
 
@@ -37,7 +38,7 @@ class Tally:
 
 
 def cluster(
-    config: NodeConfig, report: Report, tally: Tally, errors: Mapping[str, Mapping[str, int]]
+    config: NodeConfig, report: Report, tally: Tally, errors: Mapping[str, Mapping[str, int]], gaps: Gaps
 ) -> dict[str, Any]:
     """One item of `clusters`. `errors`: datagrams that could not be sent, by way and error."""
     members = {name for group in config.groups for name in group.members}
@@ -58,6 +59,8 @@ def cluster(
         "interfaces": {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)},
         "monitors": dict(report.monitors),
         "transitions": tally.moves(frozenset(group.name for group in config.groups)),
-        "drops": dict(report.drops),
+        # from 0 on: the first frame of a kind is to be seen as one more, too
+        "drops": {drop.value: report.drops.get(drop.value, 0) for drop in Drop},
         "sendErrors": {way: dict(found) for way, found in errors.items()},
+        "gaps": gaps.as_json(),
     }

@@ -24,6 +24,9 @@ class Ports(Protocol):
     def drain(self, at_ms: int) -> tuple[Frame, ...]:
         """Frames that have come."""
 
+    def heard(self, frames: tuple[Frame, ...]) -> None:
+        """The node has taken these in, or refused them; told last in a turn."""
+
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Multicast; whether it was accepted."""
 
@@ -72,13 +75,15 @@ class Runner:
             return
         try:
             at_ms = self._clock()
-            for event in (Woke(self._ports.drain(at_ms)), *events):
+            frames = self._ports.drain(at_ms)
+            for event in (Woke(frames), *events):
                 if not self._step(event, at_ms):
                     return
             if self.node.revision != self._revision:
                 self._revision = self.node.revision
                 self._ports.changed()
             self._rearm()
+            self._ports.heard(frames)
         except Exception as error:  # a fault of ours in one cluster is no reason to drop the others
             self.end()
             self._ports.crashed(error)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import exposition
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vyos_agent.sync import control
@@ -47,6 +48,16 @@ class Series:
             family.add_metric(labels, value)
         return family
 
+    def spread(self, clusters: Iterable[Said]) -> Metric:
+        """As a histogram of each peer's gaps; the daemon counts each gap once, Prometheus in every bucket above it."""
+        family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
+        for cluster in clusters:
+            bounds = [*(str(ms / 1000) for ms in cluster["gaps"]["boundsMs"]), "+Inf"]
+            for peer, said in cluster["gaps"]["peers"].items():
+                buckets = list(zip(bounds, itertools.accumulate(said["counts"]), strict=True))
+                family.add_metric((cluster["cluster"], peer), buckets, said["sumMs"] / 1000)
+        return family
+
 
 _GROUP = ("cluster", "group")
 UP = Series("vyos_cluster_agent_up", "Whether the heartbeat daemon answers.")
@@ -70,8 +81,11 @@ MONITOR = Series(
     "vyos_cluster_monitor_reachable", "Whether a monitor answers; none while undecided.", ("cluster", "monitor")
 )
 MOVES = Series("vyos_cluster_transitions_total", "Changes of this member's state.", (*_GROUP, "state", "reason"))
-DROPS = Series("vyos_cluster_frames_dropped_total", "Frames that were refused.", ("cluster", "reason"))
+DROPS = Series(
+    "vyos_cluster_frames_dropped_total", "Frames that were refused; every reason from 0 on.", ("cluster", "reason")
+)
 UNSENT = Series("vyos_cluster_send_errors_total", "Datagrams that could not be sent.", ("cluster", "way", "error"))
+GAPS = Series("vyos_cluster_heartbeat_gap_seconds", "From one heartbeat of a peer to its next.", ("cluster", "peer"))
 CONNECTED = Series("vyos_cluster_sync_connected", "Whether kube-sync hears the daemon's reports.")
 API_ERRORS = Series("vyos_cluster_sync_api_errors_total", "Requests to the API server that failed.", ("code",))
 WRITES = Series("vyos_cluster_sync_status_writes_total", "Status entries that the API server took.")
@@ -151,6 +165,7 @@ def _families(said: Said) -> list[Metric]:
             for way, errors in c["sendErrors"].items()
             for error, n in errors.items()
         ),
+        GAPS.spread(clusters),
     ]
 
 
