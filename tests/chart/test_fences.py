@@ -206,6 +206,7 @@ def test_what_each_may(fence: Fence) -> None:
     made = tries.CHILDREN[2]
     assert fence.operator.tries(made, dryRun="All").status_code == 201
     assert fence.operator.tries(tries.read("", core(RELEASE_NAMESPACE, "secrets", "psk"))).status_code == 200
+    assert fence.operator.tries(tries.read("", core(AGENT_NAMESPACE, "pods"))).status_code == 200
     assert fence.operator.tries(tries.event("default"), dryRun="All").status_code == 201
     assert fence.operator.tries(tries.OTHERS_STATUS[0], dryRun="All").status_code == 200
 

@@ -18,6 +18,7 @@ from vyos_agent import heartbeat
 from vyos_agent.sync import entries
 from vyos_agent.sync import settings as sync_settings
 from vyos_api import __version__
+from vyos_operator import kinds, presence
 
 pytestmark = pytest.mark.apiserver  # helm is built together with the API server
 HERE = Path(__file__).parent
@@ -166,6 +167,19 @@ class TestPods:
         assert pod["hostNetwork"] is True
         assert not any(pod.get(k) for k in ("hostPID", "hostIPC"))
         assert pod["terminationGracePeriodSeconds"] == 30
+
+    def test_the_operator_finds_the_agents(self, objects: list[dict[str, Any]]) -> None:
+        wanted = dict(term.split("=") for term in kinds.PODS.label_selector.split(","))
+        pods = {kind: one(objects, kind)["spec"]["template"] for kind in ("DaemonSet", "Deployment")}
+        assert wanted.items() <= pods["DaemonSet"]["metadata"]["labels"].items()
+        assert not wanted.items() <= pods["Deployment"]["metadata"]["labels"].items()
+        names = [c["name"] for c in pods["DaemonSet"]["spec"]["containers"]]
+        assert names == [presence.HEARTBEAT, presence.KUBE_SYNC]
+
+    def test_a_common_label_cannot_hide_them(self) -> None:
+        with pytest.raises(GroundError, match="/commonLabels"):
+            template('--set-json=commonLabels={"app.kubernetes.io/part-of":"routers"}')
+        assert "part-of: vyos-cluster" in template('--set-json=commonLabels={"example.com/team":"routers"}')
 
     def test_one_node_at_a_time(self, objects: list[dict[str, Any]]) -> None:
         strategy = one(objects, "DaemonSet")["spec"]["updateStrategy"]

@@ -156,6 +156,9 @@ EVERYTHING_ELSE = (
     create("a Secret of the system", core("kube-system", "secrets"), "Secret"),
     read("Secrets of the system", core("kube-system", "secrets")),
     read("all Secrets", "/api/v1/secrets"),
+    read("pods beside the operator", core(RELEASE_NAMESPACE, "pods")),
+    read("all pods", "/api/v1/pods"),
+    read("the log of an agent's pod", f"{core(AGENT_NAMESPACE, 'pods', 'agent-node2')}/log"),
     patch("a Node", "/api/v1/nodes/node1", {"spec": {"unschedulable": True}}),
     patch("a Node's status", "/api/v1/nodes/node2/status", {"status": {"phase": "Pending"}}),
     create("a Node", "/api/v1/nodes", "Node"),
@@ -203,6 +206,7 @@ AGENT_TRIES = (
     *CHILDREN,
     *EVERYTHING_ELSE,
     event("default"),
+    read("agents' pods", core(AGENT_NAMESPACE, "pods")),
     read("a pre-shared secret read", core(RELEASE_NAMESPACE, "secrets", "psk")),
     read("Nodes", "/api/v1/nodes"),
 )
@@ -210,7 +214,6 @@ OPERATOR_TRIES = (
     *CLUSTER_ITSELF,
     *EVERYTHING_ELSE,
     read("Events", "/apis/events.k8s.io/v1/namespaces/default/events"),
-    read("pods", core(AGENT_NAMESPACE, "pods")),
 )
 STRANGER_TRIES = (
     *AGENT_TRIES,

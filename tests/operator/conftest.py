@@ -24,6 +24,7 @@ def api(apiserver: ApiServer) -> Iterator[Api]:
     apiserver.kubectl("apply", "-f", "-", stdin=harness.RBAC)
     for node in harness.NODES:
         found.apply(f"/api/v1/nodes/{node}", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+        found.agent(node)
     found.psk("psk", secret=harness.SECRET)
     yield found
     apiserver.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=harness.RBAC)

@@ -27,6 +27,7 @@ Json = dict[str, Any]
 OPERATOR_NS = "op-release"
 AGENT_NS = "op-agents"
 ACCOUNT = "op-operator"
+AGENT = "op-agent"
 CLUSTERS = "/apis/cluster.vyos.io/v1alpha1/vyosclusters"
 SECRET = "S3cr#t-nobody-may-see"
 NODES = ("node1", "node2", "node3")
@@ -39,6 +40,7 @@ items:
 - {{apiVersion: v1, kind: Namespace, metadata: {{name: {OPERATOR_NS}}}}}
 - {{apiVersion: v1, kind: Namespace, metadata: {{name: {AGENT_NS}}}}}
 - {{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {ACCOUNT}, namespace: {OPERATOR_NS}}}}}
+- {{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {AGENT}, namespace: {AGENT_NS}}}}}
 - apiVersion: rbac.authorization.k8s.io/v1
   kind: ClusterRole
   metadata: {{name: {ACCOUNT}}}
@@ -56,6 +58,7 @@ items:
   metadata: {{name: {ACCOUNT}, namespace: {AGENT_NS}}}
   rules:
   - {{apiGroups: [""], resources: [configmaps, secrets], verbs: [get, list, watch, create, patch, delete]}}
+  - {{apiGroups: [""], resources: [pods], verbs: [get, list, watch]}}
 - apiVersion: rbac.authorization.k8s.io/v1
   kind: RoleBinding
   metadata: {{name: {ACCOUNT}, namespace: {AGENT_NS}}}
@@ -184,6 +187,24 @@ class Api:
         found = self.request("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
         return [e for e in found if e["regarding"]["name"] == cluster and e["regarding"]["kind"] == "VyosCluster"]
 
+    def agent(self, node: str, **containers: Json) -> None:
+        """Give a Node the pod of its agent, with the states of its containers; both run where nothing else is said."""
+        path = f"/api/v1/namespaces/{AGENT_NS}/pods/agent-{node}"
+        found = agent(node, **containers)
+        self.apply(path, {key: value for key, value in found.items() if key != "status"})
+        self.request("PATCH", f"{path}/status", {"status": found["status"]}, "application/merge-patch+json")
+
+    def ready(self, node: str, status: str) -> None:
+        """Have a Node's kubelet say that (Unknown: the node controller says it of a silent one)."""
+        told = {"type": "Ready", "status": status, "reason": "Test", "message": ""}
+        patch = {"status": {"conditions": [told]}}
+        self.request("PATCH", f"/api/v1/nodes/{node}/status", patch, "application/strategic-merge-patch+json")
+
+    def no_agent(self, node: str) -> None:
+        """Take that pod away."""
+        path = f"/api/v1/namespaces/{AGENT_NS}/pods/agent-{node}?gracePeriodSeconds=0"
+        self.request("DELETE", path)
+
     def versions(self) -> dict[str, str]:
         """resourceVersion of everything that the operator could write."""
         paths = (
@@ -216,6 +237,28 @@ def cluster(name: str, found: Json) -> Json:
         "kind": "VyosCluster",
         "metadata": {"name": name},
         "spec": found,
+    }
+
+
+def agent(node: str, **containers: Json) -> Json:
+    """An agent's pod, as the chart's DaemonSet makes it and a kubelet tells of it."""
+    states = {name: {"running": {}} for name in ("heartbeat", "kube-sync")} | containers
+    statuses = [
+        {"name": name, "state": state, "ready": True, "restartCount": 0, "image": "x", "imageID": "x"}
+        for name, state in states.items()
+    ]
+    labels = {"app.kubernetes.io/part-of": "vyos-cluster", "app.kubernetes.io/component": "agent"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"agent-{node}", "namespace": AGENT_NS, "labels": labels},
+        "spec": {
+            "nodeName": node,
+            "serviceAccountName": AGENT,
+            "automountServiceAccountToken": False,
+            "containers": [{"name": name, "image": "x"} for name in states],
+        },
+        "status": {"phase": "Running", "containerStatuses": statuses},
     }
 
 

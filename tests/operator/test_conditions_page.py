@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vyos_api import reasons
 from vyos_api.reasons import ConditionType
 from vyos_operator import plan
 from vyos_operator.status import ANSWER_KIND, DEVIATIONS
-from vyos_operator.world import World
+from vyos_operator.world import Absence, World
 
 from .worlds import carried_out, cluster, group, owned, reported, said, secret, world
 
@@ -30,6 +30,7 @@ ENUMS: dict[str, type[enum.StrEnum]] = {
     ConditionType.DEGRADED: reasons.DegradedReason,
 }
 MEMBERS = ("node1", "node2", "node3")
+DEAD, MUTE = (Absence("its agent does not run", dead=dead) for dead in (True, False))
 THREE = carried_out(world(cluster(group("cluster", *MEMBERS))))
 
 
@@ -81,16 +82,25 @@ ENTRY = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(
     entries=st.dictionaries(st.sampled_from(MEMBERS), ENTRY),
     owner=st.sampled_from((*MEMBERS, None)),
     lost=st.sets(st.sampled_from(MEMBERS)),
+    agents=st.dictionaries(st.sampled_from(MEMBERS), st.sampled_from((None, DEAD, MUTE))),
 )
-@example(entries={"node1": (3, "Owner", "node1", ((ANSWER_KIND, "10.0.0.1", "Burning"),))}, owner=None, lost=set())
-def test_whatever_the_agents_say(entries: dict[str, Any], owner: str | None, lost: set[str]) -> None:
+@example(
+    entries={"node1": (3, "Owner", "node1", ((ANSWER_KIND, "10.0.0.1", "Burning"),))},
+    owner=None,
+    lost=set(),
+    agents=dict.fromkeys(MEMBERS),
+)
+def test_whatever_the_agents_say(
+    entries: dict[str, Any], owner: str | None, lost: set[str], agents: dict[str, Absence | None]
+) -> None:
     told = [said(n, g, deviations=d, cluster=(s, o)) for n, (g, s, o, d) in entries.items()]
     found = reported(THREE, *told, groups=(owned(owner),) if owner else ())
-    on_the_page(dataclasses.replace(found, lost=frozenset(lost)))
+    on_the_page(dataclasses.replace(found, lost=frozenset(lost), agents=agents))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_quiet_means_no_request_that_writes(api: Api, run_operator: Run, make: M
         assert 'vyos_cluster_operator_clusters{condition="Accepted",status="True"}' in operator.metrics()
         assert not operator.logged("ERROR")
         assert not operator.logged("Traceback")
-        assert re.search(r"all watches have shown everything \(5 tasks\)", operator.log.read_text())
+        assert re.search(r"all watches have shown everything \(6 tasks\)", operator.log.read_text())
 
 
 def test_a_restart_writes_nothing_and_repeats_no_event(api: Api, run_operator: Run, make: Make) -> None:

@@ -367,17 +367,3 @@ def test_a_message_names_a_few_of_many() -> None:
     members = tuple(f"node{i:02}" for i in range(20))
     done = plan.plan_for(world(cluster(group("cluster", *members)), nodes=frozenset(members)))
     assert message(done, "Degraded").endswith("node06, node07 and 12 more have not reported")
-
-
-@pytest.mark.parametrize(
-    ("lost", "expected"),
-    [
-        ({"node1", "node2", "node3"}, ("Unknown", "NoMember")),
-        ({"node1", "node2"}, ("True", "Available")),
-        ({"node4"}, ("True", "Available")),
-    ],
-)
-def test_when_all_nodes_are_silent_the_last_reports_are_not_believed(lost: set[str], expected: tuple[str, str]) -> None:
-    found = reported(THREE, OWNER, *STANDBYS, groups=(owned("node1"),), lost=frozenset(lost))
-    found.cluster["status"].pop("conditions", None)
-    assert conditions(plan.plan_for(found))["Available"] == expected

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vyos_operator import kinds, plan
+from vyos_operator import kinds, plan, presence
 from vyos_operator.claims import Place, conflicts
 from vyos_operator.kinds import Watch
 from vyos_operator.settings import Settings
@@ -46,6 +46,16 @@ def planned(of: Json) -> list[Json]:
     world = other.world(of["metadata"]["name"], NOW)
     assert world is not None
     return [dict(b) for b in plan.plan_for(world).apply]
+
+
+def pod(name: str, node: str = "node1") -> Json:
+    """The pod of an agent that runs."""
+    statuses = [{"name": c, "state": {"running": {}}} for c in (presence.HEARTBEAT, presence.KUBE_SYNC)]
+    return {
+        "metadata": {"name": name, "namespace": "agents", "uid": f"uid-of-{name}"},
+        "spec": {"nodeName": node},
+        "status": {"phase": "Running", "containerStatuses": statuses},
+    }
 
 
 def news(marked: list[str]) -> set[str]:
@@ -114,6 +124,7 @@ def test_one_namespace_for_all(marked: list[str]) -> None:
         "nodes",
         "configmaps in one",
         "secrets in one",
+        "pods in one",
     ]
     store.put(kinds.CLUSTERS, body("psk"))
     news(marked)
@@ -161,6 +172,38 @@ def test_nodes_wake_their_clusters_when_they_come_and_go_and_not_at_every_heartb
     assert news(marked) == set()
     store.drop(kinds.NODES, None, "node1", "n")
     assert news(marked) == {"edge"}
+
+
+def test_an_agents_pod_wakes_the_clusters_of_its_node_when_the_agent_comes_or_goes(
+    store: Store, marked: list[str]
+) -> None:
+    store.put(kinds.CLUSTERS, body("edge"))
+    store.put(kinds.CLUSTERS, body("other", group("cluster", "node8", "node9")))
+    news(marked)
+
+    def agents() -> dict[str, Any]:
+        world = store.world("edge", NOW)
+        assert world is not None
+        return dict(world.agents)
+
+    first, second = pod("first"), pod("second")
+    store.put(kinds.PODS, first | {"spec": {}})
+    assert (news(marked), agents()) == (set(), {}), "not scheduled yet"
+    store.put(kinds.PODS, first)
+    assert (news(marked), agents()) == ({"edge"}, {"node1": None})
+    store.put(kinds.PODS, first | {"status": {**first["status"], "podIP": "10.0.0.1"}})
+    assert news(marked) == set()
+    store.put(kinds.PODS, second | {"status": {}})
+    assert (news(marked), agents()) == (set(), {"node1": None}), "one that runs is enough"
+    store.drop(kinds.PODS, "agents", "first", "uid-of-first")
+    assert news(marked) == {"edge"}
+    assert agents()["node1"] == presence.of_pod(second | {"status": {}})
+    store.put(kinds.PODS, second)
+    assert (news(marked), agents()) == ({"edge"}, {"node1": None})
+    store.put(kinds.PODS, pod("second", node="node9"))
+    assert (news(marked), agents()) == ({"edge", "other"}, {"node9": None}), "another life of a pod of that name"
+    store.drop(kinds.PODS, "agents", "second", "uid-of-second")
+    assert (news(marked), agents()) == ({"other"}, {})
 
 
 def test_children_wake_their_cluster(store: Store, marked: list[str]) -> None:

@@ -64,7 +64,7 @@ def world(body: Json | None = None, **more: Any) -> World:
         held=frozenset(),
         rivals=(),
     )
-    return dataclasses.replace(found, **more)
+    return dataclasses.replace(found, **{"agents": dict.fromkeys(more.get("nodes", found.nodes)), **more})
 
 
 def carried_out(before: World, done: Plan | None = None) -> World:

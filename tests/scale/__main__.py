@@ -24,6 +24,8 @@ from ground.apiserver import ApiServer, apiserver
 from scale.fleet import CLUSTERS, Fleet
 from scale.http import Http, Json
 from sync.fakes import Daemon
+from vyos_operator.kinds import PODS
+from vyos_operator.presence import HEARTBEAT, KUBE_SYNC
 
 ROOT = Path(__file__).parents[2]
 OPERATOR_NS, AGENT_NS = "scale-operator", "scale-agents"
@@ -99,11 +101,27 @@ async def _populate(http: Http, nodes: list[str], clusters: int) -> None:
         await http.request("POST", "/api/v1/namespaces", body)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "psk"}, "stringData": {"secret": "Sc4le!psk"}}
     await http.request("POST", f"/api/v1/namespaces/{OPERATOR_NS}/secrets", secret)
-    jobs = [
-        http.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-        for name in nodes
-    ]
+    account: Json = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    await http.request("POST", f"/api/v1/namespaces/{AGENT_NS}/serviceaccounts", account)
+    jobs = [_node(http, name) for name in nodes]
     await asyncio.gather(*jobs, *[http.request("POST", CLUSTERS, _cluster(n, nodes)) for n in range(clusters)])
+
+
+async def _node(http: Http, name: str) -> None:
+    """A Node, and the pod of its agent as a kubelet tells of it: one that runs."""
+    await http.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    labels = dict(term.split("=") for term in PODS.label_selector.split(","))
+    body: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"agent-{name}", "labels": labels}}
+    body["spec"] = {"nodeName": name, "containers": [{"name": c, "image": "x"} for c in (HEARTBEAT, KUBE_SYNC)]}
+    body["spec"]["automountServiceAccountToken"] = False
+    path = f"/api/v1/namespaces/{AGENT_NS}/pods"
+    await http.request("POST", path, body)
+    states = [
+        {"name": c, "state": {"running": {}}, "ready": True, "restartCount": 0, "image": "x", "imageID": "x"}
+        for c in (HEARTBEAT, KUBE_SYNC)
+    ]
+    status = {"status": {"phase": "Running", "containerStatuses": states}}
+    await http.request("PATCH", f"{path}/agent-{name}/status", status, "application/merge-patch+json")
 
 
 def _cluster(number: int, nodes: list[str]) -> Json:

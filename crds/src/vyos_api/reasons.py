@@ -69,8 +69,8 @@ class AvailableReason(enum.StrEnum):
     """A group has two owners that do not hear each other."""
     DISAGREEMENT = "Disagreement"
     """Living members see different owners of a group."""
-    NO_MEMBER = "NoMember"
-    """All members' Nodes are silent, so nobody can report."""
+    NO_AGENTS = "NoAgents"
+    """No member has an agent that could report."""
 
 
 class VerifiedReason(enum.StrEnum):

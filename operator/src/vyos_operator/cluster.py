@@ -6,6 +6,7 @@ kopf does the watching, with the same credentials. What is needed, and no more:
                            cluster.vyos.io  vyosclusters/status  patch
                            core             nodes                get, list, watch
   Role, agents' namespace  core             configmaps, secrets  get, list, watch, create, patch, delete
+                           core             pods                 get, list, watch
   Role, own namespace      core             secrets              get, list, watch
   Role, default            events.k8s.io    events               create
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Mapping
 
 from vyos_api.nodeconfig import NodeConfig
 from vyos_api.v1alpha1 import GroupStatus, NodeStatus, Status
+from vyos_operator import presence
 from vyos_operator.living import Death, living
+from vyos_operator.world import Absence
 
 OWNING = frozenset({"Owner", "Asking", "Giving", "Suspended"})
 """States of a member that claims the group (docs/control-socket.md; the core's OWNING)."""
@@ -36,6 +39,8 @@ class Health:
     """What is so, with nothing said about it yet."""
 
     members: tuple[str, ...]
+    gone: Mapping[str, str]
+    """Members whose last report counts for nothing by Kubernetes' word (`presence`), and why."""
     living: frozenset[str]
     """Members that reported and that no living member calls dead."""
     accusers: dict[str, tuple[str, ...]]
@@ -54,8 +59,11 @@ class Health:
     """(member, kind, name, state) of what the living report, but the deaths that `accusers` has."""
 
 
-def assess(config: NodeConfig, status: Status) -> Health:
-    """Judge the members and groups of `config`; what others left in the status is not looked at."""
+def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) -> Health:
+    """Judge the members and groups of `config`; what others left in the status is not looked at.
+
+    `absent`: its members whose agent is not there or cannot be seen.
+    """
     entries = {n.name: n for n in status.nodes if n.name in config.members}
     alive = living(entries, deaths(entries), config.dead_ms)
     dead = frozenset(entries) - alive
@@ -77,6 +85,7 @@ def assess(config: NodeConfig, status: Status) -> Health:
             dissents += [Dissent(group.name, m, s, record.owner) for m, s in seen.items() if s != record.owner]
     return Health(
         members=config.members,
+        gone=presence.gone(config.members, absent),
         living=alive,
         accusers={m: tuple(sorted(r for r in alive if _calls_dead(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),

@@ -45,9 +45,17 @@ NODES = Kind("v1", "Node", "nodes", namespaced=False)
 CONFIG_MAPS = Kind("v1", "ConfigMap", "configmaps", namespaced=True, label_selector=names.LABEL_CLUSTER)
 SECRETS = Kind("v1", "Secret", "secrets", namespaced=True, field_selector="type!=helm.sh/release.v1")
 """Helm keeps its releases in the operator's namespace, up to a megabyte each and of no use here."""
+PODS = Kind(
+    "v1",
+    "Pod",
+    "pods",
+    namespaced=True,
+    label_selector="app.kubernetes.io/part-of=vyos-cluster,app.kubernetes.io/component=agent",
+)
+"""The agents' pods: what the chart labels so, whatever its release is called."""
 EVENTS = Kind("events.k8s.io/v1", "Event", "events", namespaced=True)
 
-WATCHED = (CLUSTERS, NODES, CONFIG_MAPS, SECRETS)
+WATCHED = (CLUSTERS, NODES, CONFIG_MAPS, SECRETS, PODS)
 WRITTEN = {kind.name: kind for kind in (CONFIG_MAPS, SECRETS, EVENTS)}
 
 

@@ -12,7 +12,7 @@ from vyos_api import names
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.reasons import AcceptedReason, ConditionType, EventAction, OwnershipReason
 from vyos_api.v1alpha1 import GroupStatus, Status
-from vyos_operator import checks, claims, health, kinds, manifests, psk, status
+from vyos_operator import checks, claims, health, kinds, manifests, presence, psk, status
 from vyos_operator.checks import Verdict
 from vyos_operator.rotation import Rotation, rotate
 from vyos_operator.world import Body, Plan, Ref, World
@@ -46,7 +46,7 @@ def plan_for(world: World) -> Plan:
     known = _status(raw)
     verdict = checks.judge(world)
     running = verdict.configs[0] if verdict.configs else _running(world)
-    state = health.assess(running, known) if running else None
+    state = _state(world, running, known) if running else None
     rotation = _rotation(world, verdict, known, state)
     now = status.timestamp(world.now)
     fields = status.fields(
@@ -55,7 +55,6 @@ def plan_for(world: World) -> Plan:
         rotation=rotation,
         running=running,
         health=state,
-        lost=world.lost,
         status=known,
         now=now,
     )
@@ -70,6 +69,11 @@ def plan_for(world: World) -> Plan:
         status=None if status.same(fields, raw) else fields,
         holds=claims.places(verdict.configs[0]) if verdict.configs else None,
     )
+
+
+def _state(world: World, running: NodeConfig, known: Status) -> health.Health:
+    absent = presence.absences(running.members, nodes=world.nodes, lost=world.lost, agents=world.agents)
+    return health.assess(running, known, absent)
 
 
 def _rotation(world: World, verdict: Verdict, known: Status, state: health.Health | None) -> Rotation | None:

@@ -59,18 +59,17 @@ def fields(
     rotation: Rotation | None,
     running: NodeConfig | None,
     health: Health | None,
-    lost: frozenset[str],
     status: Status,
     now: str,
 ) -> dict[str, Any]:
     """The operator's whole part of the status.
 
-    `running` is what the agents are told to run, `health` how it does, `lost` the Nodes whose kubelet is silent.
+    `running` is what the agents are told to run, `health` how it does.
     """
     said = [
         accepted(generation, verdict),
         programmed(generation, verdict, rotation, running, health, status),
-        available(running, health, lost),
+        available(running, health),
         verified(running, health),
         degraded(health),
     ]
@@ -147,16 +146,16 @@ def programmed(
     return Said(ConditionType.PROGRAMMED, "True", ProgrammedReason.PROGRAMMED, message)
 
 
-def available(running: NodeConfig | None, health: Health | None, lost: frozenset[str]) -> Said:
+def available(running: NodeConfig | None, health: Health | None) -> Said:
     """Available: has every group exactly one owner, seen by every living member?"""
     kind, reasons = ConditionType.AVAILABLE, AvailableReason
     if running is None or health is None:
         return Said(kind, "False", reasons.PENDING, "nothing runs yet")
+    if len(health.gone) == len(health.members):
+        message = f"nobody is left to report: {listed((f'{m}: {why}' for m, why in health.gone.items()), '; ')}"
+        return Said(kind, "Unknown", reasons.NO_AGENTS, message)
     if len(health.silent) == len(health.members):
         return Said(kind, "False", reasons.PENDING, "no member has reported yet")
-    if set(health.members) <= lost:  # nobody is left who could report the death of the last one
-        message = "no member is heard: all their Nodes are silent, and the last reports may be outdated"
-        return Said(kind, "Unknown", reasons.NO_MEMBER, message)
     if health.split:
         return Said(kind, "False", reasons.SPLIT_BRAIN, _split(health))
     if health.ownerless:

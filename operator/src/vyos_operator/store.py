@@ -16,11 +16,11 @@ from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.problems import InvalidObject
 from vyos_api.render import members, render
 from vyos_api.v1alpha1 import VyosCluster, parse
-from vyos_operator import claims, kinds
+from vyos_operator import claims, kinds, presence
 from vyos_operator.claims import Claim, Claims, Place
 from vyos_operator.kinds import Kind, Watch
 from vyos_operator.settings import Settings
-from vyos_operator.world import Body, World
+from vyos_operator.world import Absence, Body, World
 
 Version = tuple[str, str]
 """An object's life and state: uid and resourceVersion."""
@@ -50,6 +50,8 @@ class Store:
         self._objects: dict[Kind, dict[tuple[str, str], Body]] = {kind: {} for kind in kinds.WATCHED}
         self._known: dict[str, _Known] = {}
         self._children: dict[str, dict[str, Body]] = {}
+        self._pods: dict[str, dict[str, Absence | None]] = {}
+        self._agents: dict[str, Absence | None] = {}
         self._claims = Claims()
 
     def put(self, kind: Kind, body: Body) -> None:
@@ -117,6 +119,7 @@ class Store:
             held=claim.held,
             rivals=self._claims.rivals(name),
             addresses={node: body["addresses"] for (_, node), body in self._objects[kinds.NODES].items()},
+            agents=dict(self._agents),
             former=dict(self._known[name].former),
         )
 
@@ -126,10 +129,12 @@ class Store:
             self._cluster_changed(name, after)
         elif kind is kinds.NODES:
             if before is None or after is None or _told(before) != _told(after):
-                self._mark_all(n for n, known in self._known.items() if name in known.members)
+                self._mark_members(name)
         elif kind is kinds.CONFIG_MAPS:
             if namespace == self._settings.agent_namespace:
                 self._child_changed(name, before, after)
+        elif kind is kinds.PODS:
+            self._pod_changed(name, before, after)
         else:
             self._secret_changed(namespace, name)
 
@@ -159,6 +164,20 @@ class Store:
                 self._mark(cluster)
             self._claim(cluster)
 
+    def _pod_changed(self, name: str, before: Body | None, after: Body | None) -> None:
+        for node in {body["node"] for body in (before, after) if body is not None} - {""}:  # none: not scheduled yet
+            pods = self._pods.setdefault(node, {})
+            pods.pop(name, None)
+            if after is not None and after["node"] == node:
+                pods[name] = after["absence"]
+            old, new = self._agents.pop(node, presence.NO_POD), presence.of_node(pods.values())
+            if pods:
+                self._agents[node] = new
+            else:
+                del self._pods[node]
+            if new != old:
+                self._mark_members(node)
+
     def _secret_changed(self, namespace: str, name: str) -> None:
         if namespace == self._settings.agent_namespace:
             self._mark_all(n for n in self._known if names.key_secret(n) == name)
@@ -176,6 +195,9 @@ class Store:
         elif held:  # deleted, but its ConfigMaps are not collected yet and agents may still hold
             claim = Claim(name, "", frozenset(), held)
         self._mark_all(self._claims.replace(name, claim))
+
+    def _mark_members(self, node: str) -> None:
+        self._mark_all(n for n, known in self._known.items() if node in known.members)
 
     def _mark_all(self, found: Iterable[str]) -> None:
         for name in list(found):
@@ -207,6 +229,9 @@ def _trimmed(kind: Kind, body: Body) -> Body:
     if kind is kinds.NODES:
         cordoned = bool((body.get("spec") or {}).get("unschedulable"))
         return {"metadata": meta, "lost": _lost(body), "cordoned": cordoned, "addresses": _addresses(body)}
+    if kind is kinds.PODS:
+        node = (body.get("spec") or {}).get("nodeName") or ""
+        return {"metadata": meta, "node": node, "absence": presence.of_pod(body)}
     return {**body, "metadata": meta}
 
 

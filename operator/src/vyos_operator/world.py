@@ -20,6 +20,15 @@ Body = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Absence:
+    """What keeps an agent from being seen at work (`presence` judges it)."""
+
+    why: str
+    dead: bool
+    """Whether it cannot live; else its peers may hear it, though Kubernetes does not see it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class World:
     """One cluster and everything that bears on it."""
 
@@ -47,6 +56,8 @@ class World:
     """The InternalIPs of each Node."""
     cordoned: frozenset[str] = frozenset()
     """Nodes on which nothing new shall be scheduled."""
+    agents: Mapping[str, Absence | None] = dataclasses.field(default_factory=dict)
+    """Of each Node with an agent's pod, what that agent is short of; None for nothing."""
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The owner before the present one, of the groups that were seen to move."""
 

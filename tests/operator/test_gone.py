@@ -1,0 +1,66 @@
+"""Agents that can report no more: what Kubernetes and their peers tell of them -> conditions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from vyos_operator import plan
+from vyos_operator.world import Absence
+
+from .worlds import carried_out, cluster, conditions, group, message, owned, reported, said, world
+
+Json = dict[str, Any]
+THREE = carried_out(world(cluster(group("cluster", "node1", "node2", "node3"))))
+OWNER = said("node1", cluster=("Owner", "node1"))
+STANDBYS = (said("node2", cluster=("Standby", "node1")), said("node3", cluster=("Standby", "node1")))
+DEAD = Absence("its agent's container heartbeat does not run (CrashLoopBackOff)", dead=True)
+MUTE = Absence("its agent's container kube-sync does not run (CrashLoopBackOff)", dead=False)
+
+
+@pytest.mark.parametrize(
+    ("lost", "agents", "expected"),
+    [
+        pytest.param("", "+++", ("True", "Available"), id="all run"),
+        pytest.param("123", "+++", ("Unknown", "NoAgents"), id="all Nodes are silent"),
+        pytest.param("12", "+++", ("True", "Available"), id="one Node is not silent"),
+        pytest.param("4", "+++", ("True", "Available"), id="somebody else's Node is silent"),
+        pytest.param("", "   ", ("Unknown", "NoAgents"), id="no pods at all"),
+        pytest.param("", "xxx", ("Unknown", "NoAgents"), id="all are dead"),
+        pytest.param("", "mmm", ("Unknown", "NoAgents"), id="nobody can report"),
+        pytest.param("1", " xm", ("Unknown", "NoAgents"), id="each for a reason of its own"),
+        pytest.param("1", "x+m", ("True", "Available"), id="one runs, and knows of the others that they live"),
+    ],
+)
+def test_when_no_agent_is_left_the_last_reports_are_not_believed(
+    lost: str, agents: str, expected: tuple[str, str]
+) -> None:
+    absences = {"+": None, "x": DEAD, "m": MUTE}
+    found = reported(
+        THREE,
+        OWNER,
+        *STANDBYS,
+        groups=(owned("node1"),),
+        lost=frozenset(f"node{n}" for n in lost),
+        agents={f"node{i}": absences[a] for i, a in enumerate(agents, 1) if a != " "},
+    )
+    found.cluster["status"].pop("conditions", None)
+    assert conditions(plan.plan_for(found))["Available"] == expected
+
+
+def test_who_is_gone_is_said_with_the_reason() -> None:
+    agents = {"node1": DEAD, "node2": None}
+    found = reported(THREE, OWNER, lost=frozenset({"node2"}), agents=agents)
+    assert message(plan.plan_for(found), "Available") == (
+        "nobody is left to report: node1: its agent's container heartbeat does not run (CrashLoopBackOff); "
+        "node2: its Node is silent; node3: no agent's pod is on its Node"
+    )
+    back = plan.plan_for(dataclasses.replace(carried_out(found), lost=frozenset()))
+    assert conditions(back)["Available"] == ("False", "NoOwner"), "it clears with the first that is back"
+
+
+def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
+    assert conditions(plan.plan_for(world(agents={})))["Available"] == ("Unknown", "NoAgents")
+    assert conditions(plan.plan_for(world()))["Available"] == ("False", "Pending")

@@ -1,0 +1,48 @@
+"""One running operator: agents that can report no more, by their pods and Nodes on a real API server."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from . import harness
+from .harness import Agents, Api, Operator
+
+pytestmark = pytest.mark.apiserver
+Make = Callable[..., Agents]
+CRASHES = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
+@pytest.fixture
+def edge(api: Api, running: Operator, make: Make) -> Iterator[Agents]:
+    """A cluster of node1 and node2 at work; afterwards every Node has its agent, whatever was done to it."""
+    agents = make("edge")
+    api.says("edge", "Programmed", "False", "Pending")
+    agents.owns("node1", "cluster", 1, "FirstClaim")
+    agents.says("node1", 1, {"cluster": ("Owner", "node1")})
+    agents.says("node2", 1, {"cluster": ("Standby", "node1")})
+    api.says("edge", "Available", "True", "Available")
+    yield agents
+    for node in harness.NODES:
+        api.agent(node)
+        api.ready(node, "True")
+
+
+def test_nobody_is_left_to_report(api: Api, edge: Agents) -> None:
+    api.no_agent("node2")
+    api.agent("node1", heartbeat=CRASHES)
+    assert api.says("edge", "Available", "Unknown", "NoAgents") == (
+        "nobody is left to report: node1: its agent's container heartbeat does not run (CrashLoopBackOff); "
+        "node2: no agent's pod is on its Node"
+    )
+    api.server.kubectl("wait", "--for=condition=Available=Unknown", "--timeout=5s", "vyoscluster/edge")
+    api.agent("node1")
+    api.says("edge", "Available", "True", "Available")
+
+
+def test_all_nodes_are_silent(api: Api, edge: Agents) -> None:
+    for node in ("node1", "node2"):
+        api.ready(node, "Unknown")
+    message = api.says("edge", "Available", "Unknown", "NoAgents")
+    assert message == "nobody is left to report: node1: its Node is silent; node2: its Node is silent"
+    api.ready("node2", "True")
+    api.says("edge", "Available", "True", "Available")
