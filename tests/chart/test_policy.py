@@ -261,6 +261,8 @@ class TestRbac:
             ("watch", "pods", AGENT_NAMESPACE, True),
             ("patch", "pods", AGENT_NAMESPACE, False),
             ("delete", "pods", AGENT_NAMESPACE, False),
+            ("get", "pods/log", AGENT_NAMESPACE, False),
+            ("create", "pods/exec", AGENT_NAMESPACE, False),
             ("create", "pods/eviction", AGENT_NAMESPACE, False),
             ("list", "pods", RELEASE_NAMESPACE, False),
             ("list", "pods", "", False),

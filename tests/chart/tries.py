@@ -158,7 +158,6 @@ EVERYTHING_ELSE = (
     read("all Secrets", "/api/v1/secrets"),
     read("pods beside the operator", core(RELEASE_NAMESPACE, "pods")),
     read("all pods", "/api/v1/pods"),
-    read("the log of an agent's pod", f"{core(AGENT_NAMESPACE, 'pods', 'agent-node2')}/log"),
     patch("a Node", "/api/v1/nodes/node1", {"spec": {"unschedulable": True}}),
     patch("a Node's status", "/api/v1/nodes/node2/status", {"status": {"phase": "Pending"}}),
     create("a Node", "/api/v1/nodes", "Node"),
