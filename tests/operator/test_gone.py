@@ -64,3 +64,70 @@ def test_who_is_gone_is_said_with_the_reason() -> None:
 def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
     assert conditions(plan.plan_for(world(agents={})))["Available"] == ("Unknown", "NoAgents")
     assert conditions(plan.plan_for(world()))["Available"] == ("False", "Pending")
+
+
+@pytest.mark.parametrize(
+    ("entries", "agents", "available", "members", "degraded"),
+    [
+        pytest.param(
+            [OWNER, *STANDBYS],
+            {"node1": None, "node2": None},
+            ("True", "Available"),
+            "2/3",
+            "node3: no agent's pod is on its Node; stale in status.nodes: node3",
+            id="a standby has lost its pod",
+        ),
+        pytest.param(
+            [OWNER, *STANDBYS],
+            {"node1": DEAD, "node2": None, "node3": None},
+            ("False", "NoOwner"),
+            "2/3",
+            f"node1: {DEAD.why}; stale in status.nodes: node1",
+            id="the owner is dead, and its peers have not told yet",
+        ),
+        pytest.param(
+            [OWNER, said("node2", dead={"node1": 9}, cluster=("Owner", "node2"))],
+            {"node1": DEAD, "node2": None},
+            ("False", "NoOwner"),
+            "1/3",
+            f"node1: {DEAD.why}; node3: no agent's pod is on its Node; stale in status.nodes: node1",
+            id="one never had an agent, so has no entry that could be stale",
+        ),
+        pytest.param(
+            [OWNER, *STANDBYS],
+            {"node1": MUTE, "node2": None, "node3": None},
+            ("True", "Available"),
+            "3/3",
+            "all members are well",
+            id="the owner lives and cannot report: its peers would know if it did not",
+        ),
+        pytest.param(
+            [said("node1", dead={"node2": 9}, cluster=("Owner", "node1")), *STANDBYS],
+            {"node1": DEAD, "node2": None, "node3": None},
+            ("False", "NoOwner"),
+            "2/3",
+            f"node1: {DEAD.why}; stale in status.nodes: node1",
+            id="the word of a dead one counts for nothing",
+        ),
+        pytest.param(
+            [OWNER, *STANDBYS],
+            {},
+            ("Unknown", "NoAgents"),
+            "0/3",
+            "node1: no agent's pod is on its Node; node2: no agent's pod is on its Node; node3: no agent's pod is on "
+            "its Node; stale in status.nodes: node1, node2, node3",
+            id="nobody is left",
+        ),
+    ],
+)
+def test_a_dead_agents_entry_is_stale(
+    entries: list[Json], agents: dict[str, Absence | None], available: tuple[str, str], members: str, degraded: str
+) -> None:
+    found = reported(THREE, *entries, groups=(owned("node1"),), agents=agents)
+    found.cluster["status"].pop("conditions", None)
+    done = plan.plan_for(found)
+    assert done.status is not None
+    assert (conditions(done)["Available"], done.status["members"]) == (available, members)
+    assert message(done, "Degraded") == degraded
+    well = reported(found, OWNER, *STANDBYS, groups=(owned("node1"),), agents=THREE.agents)
+    assert conditions(plan.plan_for(well))["Degraded"] == ("False", "Healthy"), "it clears by itself"

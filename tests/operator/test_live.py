@@ -76,7 +76,7 @@ def test_reports_become_conditions_owners_and_events(api: Api, running: Operator
     agents.owns("node2", "cluster", 2, "PeerDead", since)
     agents.says("node2", 1, {"cluster": ("Owner", "node2")}, {"node1": since})
     agents.says("node3", 1, {"cluster": ("Standby", "node2")}, {"node1": since})
-    both = "node1 is dead (node2, node3)"
+    both = "node1 is dead (node2, node3); stale in status.nodes: node1"
     until(lambda: api.says("edge", "Degraded", "True", "MemberDown") == both, "both reports to count")
     api.says("edge", "Available", "True", "Available")
     status = api.cluster("edge")["status"]

@@ -1,11 +1,12 @@
 """One running operator: agents that can report no more, by their pods and Nodes on a real API server."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from . import harness
-from .harness import Agents, Api, Operator
+from .harness import Agents, Api, Operator, until
 
 pytestmark = pytest.mark.apiserver
 Make = Callable[..., Agents]
@@ -46,3 +47,22 @@ def test_all_nodes_are_silent(api: Api, edge: Agents) -> None:
     assert message == "nobody is left to report: node1: its Node is silent; node2: its Node is silent"
     api.ready("node2", "True")
     api.says("edge", "Available", "True", "Available")
+
+
+def test_the_entry_of_a_dead_agent_goes_stale(api: Api, edge: Agents) -> None:
+    """The last one, so that no peer tells: well within the dead interval (5 s) and 10 s."""
+    api.no_agent("node2")
+    begun = time.monotonic()
+    api.says("edge", "Degraded", "True", "MemberDown")
+    api.agent("node1", heartbeat=CRASHES)
+    until(
+        lambda: api.condition("edge", "Degraded")["message"].endswith("stale in status.nodes: node1, node2"),
+        "both to be named",
+    )
+    assert time.monotonic() - begun < 15
+    assert api.cluster("edge")["status"]["members"] == "0/2"
+    assert [n["name"] for n in api.cluster("edge")["status"]["nodes"]] == ["node1", "node2"], "their last words stay"
+    for node in ("node1", "node2"):
+        api.agent(node)
+    assert api.says("edge", "Degraded", "False", "Healthy") == "all members are well"
+    assert api.cluster("edge")["status"]["members"] == "2/2"

@@ -42,7 +42,7 @@ class Health:
     gone: Mapping[str, str]
     """Members whose last report counts for nothing by Kubernetes' word (`presence`), and why."""
     living: frozenset[str]
-    """Members that reported and that no living member calls dead."""
+    """Members that reported, are not `gone`, and that no living member calls dead."""
     accusers: dict[str, tuple[str, ...]]
     """Members that reported once and are dead, with the living members that say so."""
     silent: tuple[str, ...]
@@ -65,7 +65,9 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
     `absent`: its members whose agent is not there or cannot be seen.
     """
     entries = {n.name: n for n in status.nodes if n.name in config.members}
-    alive = living(entries, deaths(entries), config.dead_ms)
+    gone = presence.gone(config.members, absent)
+    speakers = {name: entry for name, entry in entries.items() if name not in gone}
+    alive = living(speakers, deaths(speakers), config.dead_ms)
     dead = frozenset(entries) - alive
     records = {g.name: g for g in status.groups}
     split: dict[str, tuple[str, ...]] = {}
@@ -85,7 +87,7 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
             dissents += [Dissent(group.name, m, s, record.owner) for m, s in seen.items() if s != record.owner]
     return Health(
         members=config.members,
-        gone=presence.gone(config.members, absent),
+        gone=gone,
         living=alive,
         accusers={m: tuple(sorted(r for r in alive if _calls_dead(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),

@@ -198,12 +198,8 @@ def degraded(health: Health | None) -> Said:
     found: dict[DegradedReason, list[str]] = {}
     if health.split:
         found[DegradedReason.SPLIT_BRAIN] = [_split(health)]
-    down = [f"{m} is dead ({', '.join(who) or 'by the latest report'})" for m, who in health.accusers.items()]
-    down += [f"{listed(health.silent)} {'has' if len(health.silent) == 1 else 'have'} not reported"] * bool(
-        health.silent
-    )
-    if down:
-        found[DegradedReason.MEMBER_DOWN] = [f"{d}" for d in down]
+    if down := _down(health):
+        found[DegradedReason.MEMBER_DOWN] = down
     for member, what, name, state in (d for d in health.deviations if d[1] not in (REFUSAL_KIND, ANSWER_KIND)):
         reason = DEVIATIONS.get(what, DegradedReason.OTHER)
         found.setdefault(reason, []).append(f"{member}: {what} {name} is {state}")
@@ -218,6 +214,18 @@ def degraded(health: Health | None) -> Said:
 def timestamp(now: datetime.datetime) -> str:
     """As metav1.Time is written."""
     return now.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _down(health: Health) -> list[str]:
+    """Of each member that is not there, why; and of which the last report still stands."""
+    dead = [(m, who) for m, who in health.accusers.items() if m not in health.gone]
+    silent = [m for m in health.silent if m not in health.gone]
+    found = [f"{m} is dead ({', '.join(who) or 'by the latest report'})" for m, who in dead]
+    found += [f"{m}: {why}" for m, why in health.gone.items()]
+    found += [f"{listed(silent)} {'has' if len(silent) == 1 else 'have'} not reported"] if silent else []
+    if health.accusers:
+        found.append(f"stale in status.nodes: {listed(health.accusers)}")
+    return found
 
 
 def _split(health: Health) -> str:
