@@ -111,6 +111,7 @@ def test_whatever_the_agents_say(
         (cluster(), {"secret": None}, "SecretNotFound"),
         (cluster(), {"secret": secret(secret="")}, "InvalidSecret"),
         (cluster(group("cluster", "node1", "elsewhere")), {}, "NodeNotFound"),
+        (cluster(), {"agents": {"node1": None}}, "NoAgent"),
     ],
 )
 def test_whatever_is_asked_for(body: dict[str, Any], more: dict[str, Any], reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vyos_operator import plan
+from vyos_operator.checks import field
 from vyos_operator.world import Absence
 
 from .worlds import carried_out, cluster, conditions, group, message, owned, reported, said, world
@@ -55,7 +56,7 @@ def test_who_is_gone_is_said_with_the_reason() -> None:
     found = reported(THREE, OWNER, lost=frozenset({"node2"}), agents=agents)
     assert message(plan.plan_for(found), "Available") == (
         "nobody is left to report: node1: its agent's container heartbeat does not run (CrashLoopBackOff); "
-        "node2: its Node is silent; node3: no agent's pod is on its Node"
+        "node2: its Node is silent; node3: no agent's pod is on its Node (spec.groups[0].secondaries[1])"
     )
     back = plan.plan_for(dataclasses.replace(carried_out(found), lost=frozenset()))
     assert conditions(back)["Available"] == ("False", "NoOwner"), "it clears with the first that is back"
@@ -74,7 +75,7 @@ def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
             {"node1": None, "node2": None},
             ("True", "Available"),
             "2/3",
-            "node3: no agent's pod is on its Node; stale in status.nodes: node3",
+            "node3: no agent's pod is on its Node (spec.groups[0].secondaries[1]); stale in status.nodes: node3",
             id="a standby has lost its pod",
         ),
         pytest.param(
@@ -90,7 +91,8 @@ def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
             {"node1": DEAD, "node2": None},
             ("False", "NoOwner"),
             "1/3",
-            f"node1: {DEAD.why}; node3: no agent's pod is on its Node; stale in status.nodes: node1",
+            f"node1: {DEAD.why}; node3: no agent's pod is on its Node (spec.groups[0].secondaries[1]); "
+            "stale in status.nodes: node1",
             id="one never had an agent, so has no entry that could be stale",
         ),
         pytest.param(
@@ -114,8 +116,10 @@ def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
             {},
             ("Unknown", "NoAgents"),
             "0/3",
-            "node1: no agent's pod is on its Node; node2: no agent's pod is on its Node; node3: no agent's pod is on "
-            "its Node; stale in status.nodes: node1, node2, node3",
+            "node1: no agent's pod is on its Node (spec.groups[0].primary); "
+            "node2: no agent's pod is on its Node (spec.groups[0].secondaries[0]); "
+            "node3: no agent's pod is on its Node (spec.groups[0].secondaries[1]); "
+            "stale in status.nodes: node1, node2, node3",
             id="nobody is left",
         ),
     ],
@@ -131,3 +135,22 @@ def test_a_dead_agents_entry_is_stale(
     assert message(done, "Degraded") == degraded
     well = reported(found, OWNER, *STANDBYS, groups=(owned("node1"),), agents=THREE.agents)
     assert conditions(plan.plan_for(well))["Degraded"] == ("False", "Healthy"), "it clears by itself"
+
+
+def test_a_member_that_reported_before_is_degraded_and_the_spec_stays_accepted() -> None:
+    """So that a rolling upgrade, which takes each pod away for a moment, is no new verdict and makes no Event."""
+    found = reported(THREE, OWNER, *STANDBYS, groups=(owned("node1"),), agents={"node1": None, "node2": None})
+    assert conditions(plan.plan_for(found))["Accepted"] == ("True", "Accepted")
+    never = reported(THREE, OWNER, STANDBYS[0], groups=(owned("node1"),), agents={"node1": None, "node2": None})
+    assert conditions(plan.plan_for(never))["Accepted"] == ("True", "NoAgent")
+    assert message(plan.plan_for(never), "Accepted").startswith("spec.groups[0].secondaries[1]: no agent's pod is on")
+
+
+def test_a_field_is_where_a_member_is_named_first() -> None:
+    groups = [("a", "b"), ("b", "c", "d")]
+    assert [field(groups, m) for m in "abdx"] == [
+        "spec.groups[0].primary",
+        "spec.groups[0].secondaries[0]",
+        "spec.groups[1].secondaries[1]",
+        "spec.groups",
+    ]

@@ -271,11 +271,15 @@ def test_a_member_that_is_no_node(api: Api, running: Operator, make: Make) -> No
     message = api.says("edge", "Accepted", "True", "NodeNotFound")
     assert "no Node of this Kubernetes cluster is called nodr2" in message
     until(lambda: api.config_map("edge", "node3"), "the others to be programmed")
+    assert message.startswith("spec.groups[0].secondaries[0]: ")
     api.apply("/api/v1/nodes/nodr2", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nodr2"}})
     try:
+        api.says("edge", "Accepted", "True", "NoAgent")
+        api.agent("nodr2")
         api.says("edge", "Accepted", "True", "Accepted")
     finally:
         api.server.kubectl("delete", "node", "nodr2")
+        api.no_agent("nodr2")
     api.says("edge", "Accepted", "True", "NodeNotFound")
 
 

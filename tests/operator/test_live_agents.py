@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from . import harness
-from .harness import Agents, Api, Operator, until
+from .harness import Agents, Api, Operator, spec, until
 
 pytestmark = pytest.mark.apiserver
 Make = Callable[..., Agents]
@@ -33,7 +33,7 @@ def test_nobody_is_left_to_report(api: Api, edge: Agents) -> None:
     api.agent("node1", heartbeat=CRASHES)
     assert api.says("edge", "Available", "Unknown", "NoAgents") == (
         "nobody is left to report: node1: its agent's container heartbeat does not run (CrashLoopBackOff); "
-        "node2: no agent's pod is on its Node"
+        "node2: no agent's pod is on its Node (spec.groups[0].secondaries[0])"
     )
     api.server.kubectl("wait", "--for=condition=Available=Unknown", "--timeout=5s", "vyoscluster/edge")
     api.agent("node1")
@@ -66,3 +66,25 @@ def test_the_entry_of_a_dead_agent_goes_stale(api: Api, edge: Agents) -> None:
         api.agent(node)
     assert api.says("edge", "Degraded", "False", "Healthy") == "all members are well"
     assert api.cluster("edge")["status"]["members"] == "2/2"
+
+
+def test_a_member_without_an_agent(api: Api, running: Operator, make: Make) -> None:
+    api.no_agent("node3")
+    try:
+        agents = make("edge", spec(nodes=("node1", "node2", "node3")))
+        message = api.says("edge", "Accepted", "True", "NoAgent")
+        assert message.startswith("spec.groups[0].secondaries[1]: no agent's pod is on node3; the other members are")
+        assert api.config_map("edge", "node1") is not None
+        assert [e["reason"] for e in api.events("edge")] == ["NoAgent"]
+    finally:
+        api.agent("node3")
+    api.says("edge", "Accepted", "True", "Accepted")
+    agents.says("node3", 1, {"cluster": ("Standby", None)})
+    api.no_agent("node3")
+    try:
+        word = "node3: no agent's pod is on its Node (spec.groups[0].secondaries[1])"
+        until(lambda: word in api.condition("edge", "Degraded")["message"], "the member to be told of")
+        assert api.condition("edge", "Accepted")["reason"] == "Accepted"
+    finally:
+        api.agent("node3")
+    until(lambda: word not in api.condition("edge", "Degraded")["message"], "it to clear")

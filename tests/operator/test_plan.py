@@ -96,9 +96,21 @@ REF = "spec.preSharedSecret.secretKeyRef"
             world(nodes=frozenset({"node1"})),
             "True",
             "NodeNotFound",
-            "spec.groups: no Node of this Kubernetes cluster is called node2; the other members are programmed; "
-            "correct the name, or let the node join",
+            "spec.groups[0].secondaries[0]: no Node of this Kubernetes cluster is called node2; the other members are "
+            "programmed; correct the name, or let the node join",
             id="no such node",
+        ),
+        pytest.param(
+            world(agents={"node2": None}),
+            "True",
+            "NoAgent",
+            "spec.groups[0].primary: no agent's pod is on node1; the other members are programmed; name another Node, "
+            "or let the agents' DaemonSet run there",
+            id="no agent on a node",
+        ),
+        pytest.param(world(agents={}, lost=frozenset({"node1", "node2"})), "True", "Accepted", "", id="who knows"),
+        pytest.param(
+            world(agents={}, nodes=frozenset({"node1"})), "True", "NodeNotFound", "spec.groups[0].sec", id="both wrong"
         ),
         pytest.param(
             world(rivals=(claim("old", asked="node2:192.168.0.123", created="2026-11-24T10:00:00Z"),)),

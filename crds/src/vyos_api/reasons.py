@@ -39,6 +39,8 @@ class AcceptedReason(enum.StrEnum):
     """An older VyosCluster holds one of the addresses."""
     NODE_NOT_FOUND = "NodeNotFound"
     """A member is no node of this Kubernetes cluster."""
+    NO_AGENT = "NoAgent"
+    """A member's node runs no agent, and never did for this cluster."""
 
 
 class ProgrammedReason(enum.StrEnum):

@@ -1,21 +1,21 @@
 """Whether a spec can be carried out: ordered checks, the first that finds something decides. Pure.
 
 A finding refuses the newest spec and leaves in place what ran before. The one thing that does not refuse is a member
-that is no Node (`unknown_nodes`): the others can serve the groups meanwhile, and a Node that is deleted by mistake
-must not take a running cluster's configuration with it.
+that is no Node, or whose Node has no agent (`Verdict.note`): the others can serve the groups meanwhile, and a Node that is
+deleted by mistake must not take a running cluster's configuration with it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from vyos_api.nodeconfig import NodeConfig
 from vyos_api.problems import InvalidObject
 from vyos_api.reasons import AcceptedReason
 from vyos_api.render import members, render
 from vyos_api.v1alpha1 import Spec, VyosCluster, parse
-from vyos_operator import claims, psk
+from vyos_operator import claims, presence, psk
 from vyos_operator.world import Finding, World
 
 LISTED_MAX = 8
@@ -33,8 +33,8 @@ class Verdict:
     secret: bytes = dataclasses.field(default=b"", repr=False)
 
 
-def judge(world: World) -> Verdict:
-    """Accept or refuse the newest spec."""
+def judge(world: World, reported: Collection[str]) -> Verdict:
+    """Accept or refuse the newest spec. `reported`: the members that ever did."""
     try:
         cluster = parse({key: value for key, value in world.cluster.items() if key != "status"})
     except InvalidObject as error:
@@ -47,7 +47,7 @@ def judge(world: World) -> Verdict:
     assert isinstance(secret, bytes), "the checks have found it"
     return Verdict(
         refusal=None,
-        note=unknown_nodes(world, cluster.spec),
+        note=unknown_nodes(world, cluster.spec) or nodes_without_agent(world, cluster.spec, reported),
         configs=tuple(render(cluster, m, world.addresses, world.cordoned) for m in members(cluster.spec)),
         secret=secret,
     )
@@ -96,10 +96,37 @@ def unknown_nodes(world: World, spec: Spec) -> Finding | None:
     if not unknown:
         return None
     message = (
-        f"spec.groups: no Node of this Kubernetes cluster is called {listed(unknown, ' or ')}; the other members are "
-        "programmed; correct the name, or let the node join"
+        f"{_fields(spec, unknown)}: no Node of this Kubernetes cluster is called {listed(unknown, ' or ')}; the other "
+        "members are programmed; correct the name, or let the node join"
     )
     return Finding(AcceptedReason.NODE_NOT_FOUND, message)
+
+
+def nodes_without_agent(world: World, spec: Spec, reported: Collection[str]) -> Finding | None:
+    """Members whose Node has no agent, and that never reported; one that did and has lost its agent is Degraded."""
+    absent = presence.absences(members(spec), nodes=world.nodes, lost=world.lost, agents=world.agents)
+    bare = [member for member, absence in absent.items() if absence == presence.NO_POD and member not in reported]
+    if not bare:
+        return None
+    message = (
+        f"{_fields(spec, bare)}: no agent's pod is on {listed(bare, ' or ')}; the other members are programmed; name "
+        "another Node, or let the agents' DaemonSet run there (its nodeSelector and tolerations, want of room)"
+    )
+    return Finding(AcceptedReason.NO_AGENT, message)
+
+
+def field(groups: Iterable[Sequence[str]], member: str) -> str:
+    """Where a spec first names a member. `groups`: the members of each, the primary first."""
+    for number, named in enumerate(groups):
+        if member in named:
+            place = named.index(member)
+            return f"spec.groups[{number}].{f'secondaries[{place - 1}]' if place else 'primary'}"
+    return "spec.groups"
+
+
+def _fields(spec: Spec, named: Iterable[str]) -> str:
+    groups = [group.members for group in spec.groups]
+    return listed(field(groups, member) for member in named)
 
 
 def listed(words: Iterable[str], glue: str = ", ") -> str:

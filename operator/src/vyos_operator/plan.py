@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 from typing import Any
@@ -44,7 +45,7 @@ def plan_for(world: World) -> Plan:
         return Plan()
     raw = world.cluster.get("status") or {}
     known = _status(raw)
-    verdict = checks.judge(world)
+    verdict = checks.judge(world, [entry.name for entry in known.nodes])
     running = verdict.configs[0] if verdict.configs else _running(world)
     state = _state(world, running, known) if running else None
     rotation = _rotation(world, verdict, known, state)
@@ -73,6 +74,10 @@ def plan_for(world: World) -> Plan:
 
 def _state(world: World, running: NodeConfig, known: Status) -> health.Health:
     absent = presence.absences(running.members, nodes=world.nodes, lost=world.lost, agents=world.agents)
+    groups = [group.members for group in running.groups]
+    for member, absence in absent.items():
+        if absence == presence.NO_POD:
+            absent[member] = dataclasses.replace(absence, why=f"{absence.why} ({checks.field(groups, member)})")
     return health.assess(running, known, absent)
 
 
