@@ -17,6 +17,12 @@ Json = dict[str, Any]
 THREE = carried_out(world(cluster(group("cluster", "node1", "node2", "node3"))))
 OWNER = said("node1", cluster=("Owner", "node1"))
 STANDBYS = (said("node2", cluster=("Standby", "node1")), said("node3", cluster=("Standby", "node1")))
+
+
+def standby(node: str, *deviations: tuple[str, str, str], owner: str = "node2") -> Json:
+    return said(node, deviations=deviations, cluster=("Standby", owner))
+
+
 DEAD = Absence("its agent's container heartbeat does not run (CrashLoopBackOff)", dead=True)
 MUTE = Absence("its agent's container kube-sync does not run (CrashLoopBackOff)", dead=False)
 
@@ -154,3 +160,113 @@ def test_a_field_is_where_a_member_is_named_first() -> None:
         "spec.groups[1].secondaries[1]",
         "spec.groups",
     ]
+
+
+FOUR = carried_out(
+    world(
+        cluster(group("cluster", "node1", "node2", "node3", "node4")),
+        nodes=frozenset({"node1", "node2", "node3", "node4"}),
+    )
+)
+VANISHED = ("Peer", "node1", "Unheard")
+OTHERS = tuple(("Peer", name, "Unheard") for name in ("node2", "node3", "node4"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "lost", "available", "degraded"),
+    [
+        pytest.param(
+            [
+                OWNER,
+                said("node2", deviations=(VANISHED,), cluster=("Owner", "node2")),
+                standby("node3", VANISHED),
+                standby("node4", VANISHED),
+            ],
+            "",
+            ("True", "Available"),
+            "node1 is dead (node2, node3, node4); stale in status.nodes: node1",
+            id="the survivors began anew, and the vanished one said nothing of them",
+        ),
+        pytest.param(
+            [
+                OWNER,
+                said("node2", deviations=(VANISHED, ("Peer", "node4", "Unheard")), cluster=("Owner", "node2")),
+                standby("node3", VANISHED, ("Peer", "node4", "Unheard")),
+                said("node4", cluster=("Standby", "node1")),
+            ],
+            "",
+            ("True", "Available"),
+            "node1 is dead (node2, node3); node4 is dead (node2, node3); stale in status.nodes: node1, node4",
+            id="two vanished that heard each other at last",
+        ),
+        pytest.param(
+            [
+                said("node1", dead={"node2": 500, "node3": 500, "node4": 500}, cluster=("Owner", "node1")),
+                said("node2", deviations=(VANISHED,), cluster=("Owner", "node2")),
+                standby("node3", VANISHED),
+                standby("node4", VANISHED),
+            ],
+            "1",
+            ("True", "Available"),
+            "node1 is dead (node2, node3, node4); stale in status.nodes: node1",
+            id="it outlived them, then vanished with its Node, and they came back",
+        ),
+        pytest.param(
+            [
+                said("node1", dead={"node2": 500, "node3": 500, "node4": 500}, cluster=("Owner", "node1")),
+                said("node2", deviations=(VANISHED,), cluster=("Owner", "node2")),
+                standby("node3", VANISHED),
+                standby("node4", VANISHED),
+            ],
+            "",
+            ("False", "SplitBrain"),
+            "group cluster is owned by node1 and node2: they do not hear each other",
+            id="two halves indeed: its pod runs and its Node answers",
+        ),
+        pytest.param(
+            [
+                said("node1", deviations=OTHERS, cluster=("Owner", "node1")),
+                said("node2", deviations=(VANISHED,), cluster=("Owner", "node2")),
+                standby("node3", VANISHED),
+                standby("node4", VANISHED),
+            ],
+            "",
+            ("False", "SplitBrain"),
+            "group cluster is owned by node1 and node2: they do not hear each other",
+            id="two halves that all began anew",
+        ),
+        pytest.param(
+            [
+                said("node1", dead={"node2": 12, "node3": 12, "node4": 12}, cluster=("Owner", "node1")),
+                said("node2", deviations=(VANISHED,), cluster=("Owner", "node2")),
+                standby("node3", VANISHED),
+                standby("node4", VANISHED),
+            ],
+            "1",
+            ("False", "SplitBrain"),
+            "group cluster is owned by node1 and node2: they do not hear each other",
+            id="they lost each other at one time, and Kubernetes lost one, too: it may own",
+        ),
+        pytest.param(
+            [
+                OWNER,
+                said("node2", deviations=(VANISHED,), cluster=("Standby", "node1")),
+                standby("node3", owner="node1"),
+                standby("node4", owner="node1"),
+            ],
+            "",
+            ("True", "Available"),
+            "node2: Peer node1 is Unheard",
+            id="a third one hears it",
+        ),
+    ],
+)
+def test_a_member_that_vanished_is_no_half_of_a_split(
+    entries: list[Json], lost: str, available: tuple[str, str], degraded: str
+) -> None:
+    seen = next((s for e in entries for g in e["groups"] if (s := g.get("owner")) and e["name"] == "node2"), "node1")
+    found = reported(FOUR, *entries, groups=(owned(seen),), lost=frozenset(f"node{n}" for n in lost))
+    found.cluster["status"].pop("conditions", None)
+    done = plan.plan_for(found)
+    assert conditions(done)["Available"] == available
+    assert message(done, "Degraded").startswith(degraded)

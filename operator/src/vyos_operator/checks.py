@@ -1,8 +1,8 @@
 """Whether a spec can be carried out: ordered checks, the first that finds something decides. Pure.
 
 A finding refuses the newest spec and leaves in place what ran before. The one thing that does not refuse is a member
-that is no Node, or whose Node has no agent (`Verdict.note`): the others can serve the groups meanwhile, and a Node that is
-deleted by mistake must not take a running cluster's configuration with it.
+that is no Node, or whose Node has no agent (`Verdict.note`): the others can serve the groups meanwhile, and a Node that
+is deleted by mistake must not take a running cluster's configuration with it.
 """
 
 from __future__ import annotations

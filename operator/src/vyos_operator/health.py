@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from vyos_api.nodeconfig import NodeConfig
-from vyos_api.v1alpha1 import GroupStatus, NodeStatus, Status
+from vyos_api.v1alpha1 import Deviation, GroupStatus, NodeStatus, Status
 from vyos_operator import presence
 from vyos_operator.living import Death, living
 from vyos_operator.world import Absence
@@ -67,7 +67,7 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
     entries = {n.name: n for n in status.nodes if n.name in config.members}
     gone = presence.gone(config.members, absent)
     speakers = {name: entry for name, entry in entries.items() if name not in gone}
-    alive = living(speakers, deaths(speakers), config.dead_ms)
+    alive = living(speakers, deaths(speakers, absent), config.dead_ms)
     dead = frozenset(entries) - alive
     records = {g.name: g for g in status.groups}
     split: dict[str, tuple[str, ...]] = {}
@@ -89,11 +89,9 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
         members=config.members,
         gone=gone,
         living=alive,
-        accusers={m: tuple(sorted(r for r in alive if _calls_dead(entries[r], m))) for m in sorted(dead)},
+        accusers={m: tuple(sorted(r for r in alive if _misses(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),
-        away=frozenset(
-            d.name for m in alive for d in entries[m].deviations or () if d.kind == "Peer" and d.state in AWAY
-        ),
+        away=frozenset(d.name for m in alive for d in entries[m].deviations or () if _is_away(d)),
         ready=frozenset(m for m in alive if _ready(entries[m])),
         split=split,
         ownerless=ownerless,
@@ -107,14 +105,29 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
     )
 
 
-def deaths(entries: dict[str, NodeStatus]) -> list[Death]:
-    """Who says that whom is dead, and since when."""
-    return [
-        Death(reporter, d.name, milliseconds(d.since))
-        for reporter, entry in entries.items()
-        for d in entry.deviations or ()
-        if d.kind == "Peer" and d.state == "Dead"
-    ]
+def deaths(entries: Mapping[str, NodeStatus], absent: Collection[str]) -> list[Death]:
+    """Who says that whom is dead, and since when. `absent`: those whose agent Kubernetes does not see at work.
+
+    A member that began anew cannot know that another one died: it never heard it. Its "Unheard" is as good as "Dead"
+    when the other one seems to believe it still, as only its last words can; not when somebody whom all hear hears the
+    other one. When neither hears the other, both may live, in two halves: unless Kubernetes misses the other one, too,
+    neither's word counts (for `living` one that is as old as the other's "Dead" does away with both).
+    """
+    away = {(r, d.name): d for r, entry in entries.items() for d in entry.deviations or () if _is_away(d)}
+    unheard = {pair for pair, d in away.items() if d.state == "Unheard" and pair[1] in entries}
+    vanished = {subject for reporter, subject in unheard if (subject, reporter) not in away}
+    found = [Death(r, s, milliseconds(d.since)) for (r, s), d in away.items() if d.state == "Dead"]
+    for reporter, subject in sorted(unheard):
+        answer, since_ms = away.get((subject, reporter)), milliseconds(away[reporter, subject].since)
+        if answer is None:
+            counts = all((witness, subject) in away for witness in entries.keys() - vanished - {subject})
+        else:
+            counts = subject in absent
+            if not counts and answer.state == "Dead":
+                found.append(Death(reporter, subject, milliseconds(answer.since)))
+        if counts:
+            found.append(Death(reporter, subject, since_ms))
+    return found
 
 
 def milliseconds(timestamp: str | None) -> int:
@@ -125,8 +138,12 @@ def milliseconds(timestamp: str | None) -> int:
         return 0
 
 
-def _calls_dead(entry: NodeStatus, member: str) -> bool:
-    return any(d.kind == "Peer" and d.state == "Dead" and d.name == member for d in entry.deviations or ())
+def _is_away(deviation: Deviation) -> bool:
+    return deviation.kind == "Peer" and deviation.state in AWAY
+
+
+def _misses(entry: NodeStatus, member: str) -> bool:
+    return any(_is_away(d) and d.name == member for d in entry.deviations or ())
 
 
 def _ownerless(
