@@ -272,9 +272,14 @@ class Agents:
         """With which key they send, and which they accept."""
 
     def says(
-        self, node: str, generation: int, groups: dict[str, tuple[str, str | None]], dead: dict[str, str] | None = None
+        self,
+        node: str,
+        generation: int,
+        groups: dict[str, tuple[str, str | None]],
+        dead: dict[str, str] | None = None,
+        state: str = "Dead",
     ) -> None:
-        """`node` runs `generation`; its state and view of the owner by group; peers dead since."""
+        """`node` runs `generation`; its state and view of the owner by group; peers dead since (or in that state)."""
         entry = {
             "name": node,
             "configGeneration": generation,
@@ -282,14 +287,13 @@ class Agents:
             "acceptKeys": list(self.keys[1]),
             "agentVersion": "0.1.0",
             "groups": [
-                {"name": g, "state": state} | ({"owner": owner} if owner else {})
-                for g, (state, owner) in groups.items()
+                {"name": g, "state": own} | ({"owner": owner} if owner else {}) for g, (own, owner) in groups.items()
             ],
             "peers": "1/1",
             "monitors": "0/0",
             "interfaces": "1/1",
             "deviations": [
-                {"kind": "Peer", "name": peer, "state": "Dead", "since": since} for peer, since in (dead or {}).items()
+                {"kind": "Peer", "name": peer, "state": state, "since": since} for peer, since in (dead or {}).items()
             ],
         }
         self._apply(names.node_manager(node), {"nodes": [entry]})

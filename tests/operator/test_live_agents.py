@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from . import harness
-from .harness import Agents, Api, Operator, spec, until
+from .harness import Agents, Api, Operator, ago, spec, until
 
 pytestmark = pytest.mark.apiserver
 Make = Callable[..., Agents]
@@ -68,6 +68,19 @@ def test_the_entry_of_a_dead_agent_goes_stale(api: Api, edge: Agents) -> None:
     assert api.cluster("edge")["status"]["members"] == "2/2"
 
 
+def test_a_member_that_vanished_is_no_half_of_a_split(api: Api, edge: Agents) -> None:
+    """node1's last words are those of an owner; node2 began anew since, so it cannot call it dead."""
+    agents = edge
+    agents.owns("node2", "cluster", 2, "PeerDead")
+    agents.says("node2", 1, {"cluster": ("Owner", "node2")}, {"node1": ago(1)}, state="Unheard")
+    told = "node1 is dead (node2); stale in status.nodes: node1"
+    until(lambda: api.condition("edge", "Degraded")["message"] == told, "node1 to be missed")
+    api.says("edge", "Available", "True", "Available")
+    agents.says("node1", 1, {"cluster": ("Standby", "node2")})
+    agents.says("node2", 1, {"cluster": ("Owner", "node2")})
+    api.says("edge", "Degraded", "False", "Healthy")
+
+
 def test_a_member_without_an_agent(api: Api, running: Operator, make: Make) -> None:
     api.no_agent("node3")
     try:
@@ -75,7 +88,8 @@ def test_a_member_without_an_agent(api: Api, running: Operator, make: Make) -> N
         message = api.says("edge", "Accepted", "True", "NoAgent")
         assert message.startswith("spec.groups[0].secondaries[1]: no agent's pod is on node3; the other members are")
         assert api.config_map("edge", "node1") is not None
-        assert [e["reason"] for e in api.events("edge")] == ["NoAgent"]
+        uid = api.cluster("edge")["metadata"]["uid"]
+        assert [e["reason"] for e in api.events("edge") if e["regarding"]["uid"] == uid] == ["NoAgent"]
     finally:
         api.agent("node3")
     api.says("edge", "Accepted", "True", "Accepted")

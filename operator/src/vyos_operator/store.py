@@ -103,22 +103,31 @@ class Store:
             return None
         settings, secrets = self._settings, self._objects[kinds.SECRETS]
         reference = self._known[name].secret
+        addresses: dict[str, tuple[str, ...]] = {}
+        lost: list[str] = []
+        cordoned: list[str] = []
+        for (_, node), facts in self._objects[kinds.NODES].items():  # once: there may be hundreds
+            addresses[node] = facts["addresses"]
+            if facts["lost"]:
+                lost.append(node)
+            if facts["cordoned"]:
+                cordoned.append(node)
         return World(
             now=now,
             operator_namespace=settings.operator_namespace,
             agent_namespace=settings.agent_namespace,
             instance=settings.instance,
             cluster=body,
-            nodes=frozenset(node for _, node in self._objects[kinds.NODES]),
-            lost=frozenset(node for (_, node), body in self._objects[kinds.NODES].items() if body["lost"]),
-            cordoned=frozenset(node for (_, node), body in self._objects[kinds.NODES].items() if body["cordoned"]),
+            nodes=frozenset(addresses),
+            lost=frozenset(lost),
+            cordoned=frozenset(cordoned),
             secret=secrets.get((settings.operator_namespace, reference)) if reference else None,
             config_maps=tuple(self._children.get(name, {}).values()),
             key_secret=secrets.get((settings.agent_namespace, names.key_secret(name))),
             created=claim.created,
             held=claim.held,
             rivals=self._claims.rivals(name),
-            addresses={node: body["addresses"] for (_, node), body in self._objects[kinds.NODES].items()},
+            addresses=addresses,
             agents=dict(self._agents),
             former=dict(self._known[name].former),
         )
