@@ -10,7 +10,7 @@ import pytest
 from e2e.watch import Holders
 from ground import network
 from ground.layout import netns
-from product import NAMESPACE, OPERATOR, Product, group, manifest
+from product import AGENT, AGENTS_NAMESPACE, NAMESPACE, OPERATOR, Product, group, manifest
 
 pytestmark = pytest.mark.e2e
 
@@ -115,6 +115,26 @@ def test_an_operator_that_is_killed_in_the_middle_of_a_change(product: Product, 
         product.wait_condition(name, "Programmed", timeout_s=60)
         ground.wait(lambda: product.status(name)["members"] == "3/3", 60, "all three members")
         assert holders.history(VIP) == ["0 ms: node1"]
+
+
+def test_with_no_agent_left_the_operator_says_so(product: Product) -> None:
+    ground = product.ground
+    agents = (f"-n{AGENTS_NAMESPACE}", "patch", f"daemonset/{AGENT}", "--type=json")
+    with product.cluster(cluster("nobody")) as name:
+        before = ground.get(f"daemonset/{AGENT}", f"-n{AGENTS_NAMESPACE}")["spec"]["template"]["spec"]["nodeSelector"]
+        path = "/spec/template/spec/nodeSelector"
+        nowhere = {"op": "replace", "path": path, "value": {**before, "vyos.io/nowhere": "true"}}
+        ground.kubectl(*agents, f"-p={json.dumps([nowhere])}")
+        try:
+            found = product.wait_condition(name, "Available", "Unknown")
+            assert found["reason"] == "NoAgents"
+            assert all(node in found["message"] for node in PAIR)
+            ground.wait(lambda: not ground.holders(VIP), 30, f"{VIP} to go with the agents")
+        finally:
+            ground.kubectl(*agents, f"-p={json.dumps([{**nowhere, 'value': before}])}")
+        product.wait_rollout()
+        product.wait_condition(name, "Available")
+        product.wait_condition(name, "Degraded", "False")
 
 
 def _addresses(product: Product, node: str) -> list[tuple[str, str]]:
