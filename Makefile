@@ -6,10 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 GROUND := tests/ground/ground
 PYTEST := $(BIN)/python -m pytest
+DIST ?= dist
 # Everything that needs neither root nor an API server
-LIGHT := not apiserver and not netns and not e2e and not e2e_long and not e2e_kind and not soak
+LIGHT := not apiserver and not netns and not install and not e2e and not e2e_long and not e2e_kind and not soak
 # Everything that `make test` runs beside it
-HEAVY := (apiserver or netns or e2e) and not e2e_long and not e2e_kind and not soak
+HEAVY := (apiserver or netns or install or e2e) and not e2e_long and not e2e_kind and not soak
 
 .PHONY: help
 help: ## this list
@@ -101,6 +102,10 @@ lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UP
 	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
 	    --generate-hashes --custom-compile-command "make lock" $${UPGRADE:+--upgrade} -o requirements/$$extra.lock; \
 	done
+
+.PHONY: dist
+dist: setup ## wheel and sdist, into DIST (dist)
+	$(BIN)/python -m hatchling build --clean --directory $(DIST)
 
 .PHONY: bins
 bins: deps ## Kubernetes, etcd and helm, built once into the cache
