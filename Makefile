@@ -107,6 +107,10 @@ lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UP
 dist: setup ## wheel and sdist, into DIST (dist)
 	$(BIN)/python -m hatchling build --clean --directory $(DIST)
 
+.PHONY: chart
+chart: ## the chart's archive, into DIST (dist); with this machine's helm, or the ground's
+	@command -v helm >/dev/null || eval "$$($(GROUND) env)"; helm package charts/vyos-cluster --destination $(DIST)
+
 .PHONY: bins
 bins: deps ## Kubernetes, etcd and helm, built once into the cache
 	@$(GROUND) bins
