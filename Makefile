@@ -98,9 +98,11 @@ generate: setup ## write the files that are generated from the models, docs/fiel
 
 .PHONY: lock
 lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UPGRADE=1: to the newest)
+	@# dev first: it has all extras, and the others begin with its versions, so that what is tested is what ships
 	for extra in dev operator agent cli; do \
+	  upgrade=; if [ $$extra = dev ]; then upgrade=$${UPGRADE:+--upgrade}; else cp requirements/{dev,$$extra}.lock; fi; \
 	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
-	    --generate-hashes --custom-compile-command "make lock" $${UPGRADE:+--upgrade} -o requirements/$$extra.lock; \
+	    --generate-hashes --custom-compile-command "make lock" $$upgrade -o requirements/$$extra.lock; \
 	done
 
 .PHONY: dist
@@ -110,6 +112,10 @@ dist: setup ## wheel and sdist, into DIST (dist)
 .PHONY: chart
 chart: ## the chart's archive, into DIST (dist); with this machine's helm, or the ground's
 	@command -v helm >/dev/null || eval "$$($(GROUND) env)"; helm package charts/vyos-cluster --destination $(DIST)
+
+.PHONY: sbom
+sbom: setup ## bills of materials (CycloneDX) of images and command line, into DIST (dist)
+	@PYTHONPATH=tests $(BIN)/python -m release.sbom $(DIST)
 
 .PHONY: bins
 bins: deps ## Kubernetes, etcd and helm, built once into the cache

@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
+from release import sbom
 from release.test_version import PROJECT, ROOT
 
 OURS = {"vyos_api", "vyos_operator", "vyos_agent", "vyos_cluster"}
@@ -51,3 +52,10 @@ def test_what_is_imported_is_declared_and_the_reverse(extra: str, folder: str) -
     assert found - declared("") == declared(extra) - declared("")
     if not extra:
         assert found == wanted
+
+
+@pytest.mark.parametrize("extra", [extra for extra, _ in PARTS if extra])
+def test_what_is_tested_is_what_ships(extra: str) -> None:
+    """The tests run with dev.lock, images and programs with a lock of their own."""
+    tested, ships = ((ROOT / f"requirements/{name}.lock").read_text() for name in ("dev", extra))
+    assert {pin.url for pin in sbom.pins(ships)} <= {pin.url for pin in sbom.pins(tested)}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from release import sbom
 from release.test_version import ROOT, SCRIPTS
 from vyos_api import __version__, crd
 
@@ -115,6 +116,13 @@ class TestInstalled:
         """What its metadata asks for is there, and every module loads."""
         uv("pip", "check", f"--python={installed / 'bin/python'}")
         run(installed / "bin/python", "-P", "-c", IMPORT_ALL, "vyos_api", EXTRAS[installed.name], cwd=installed)
+
+    def test_it_holds_what_its_bill_of_materials_says(self, installed: Path) -> None:
+        code = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
+        found = run(installed / "bin/python", "-I", "-c", code).lower().replace("_", "-").split()
+        lock = (ROOT / f"requirements/{installed.name}.lock").read_text()
+        listed = {f"{pin.name}=={pin.version}" for pin in sbom.pins(lock) if pin.ships}
+        assert set(found) == {f"vyos-cluster=={__version__}", *listed}
 
     def test_programs(self, installed: Path) -> None:
         for name, entry in SCRIPTS.items():
