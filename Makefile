@@ -104,6 +104,10 @@ lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UP
 	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
 	    --generate-hashes --custom-compile-command "make lock" $$upgrade -o requirements/$$extra.lock; \
 	done
+	@# What builds the package in the images (build-system.requires)
+	cp requirements/{dev,build}.lock
+	echo hatchling | $(BIN)/uv pip compile -q - --universal --generate-hashes --custom-compile-command "make lock" \
+	  -o requirements/build.lock
 
 .PHONY: dist
 dist: setup ## wheel and sdist, into DIST (dist)

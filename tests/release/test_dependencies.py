@@ -54,8 +54,13 @@ def test_what_is_imported_is_declared_and_the_reverse(extra: str, folder: str) -
         assert found == wanted
 
 
-@pytest.mark.parametrize("extra", [extra for extra, _ in PARTS if extra])
+@pytest.mark.parametrize("extra", ["build", *(extra for extra, _ in PARTS if extra)])
 def test_what_is_tested_is_what_ships(extra: str) -> None:
-    """The tests run with dev.lock, images and programs with a lock of their own."""
+    """The tests run with dev.lock; images and programs, and what builds them, with a lock of their own."""
     tested, ships = ((ROOT / f"requirements/{name}.lock").read_text() for name in ("dev", extra))
     assert {pin.url for pin in sbom.pins(ships)} <= {pin.url for pin in sbom.pins(tested)}
+
+
+def test_the_builder_is_pinned_too() -> None:
+    pinned = {pin.name for pin in sbom.pins((ROOT / "requirements/build.lock").read_text())}
+    assert {re.split(r"[^a-z]", line)[0] for line in PROJECT["build-system"]["requires"]} <= pinned

@@ -46,6 +46,16 @@ def test_what_a_dockerfile_says(name: str, value: str) -> None:
     }
 
 
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_takes_nothing_that_is_not_pinned(name: str) -> None:
+    """Each pip of a build has hashes to go by, or is kept from asking an index."""
+    text = (ROOT / DOCKERFILES[name]).read_text().replace("\\\n", " ")
+    runs = [part for line in re.findall(r"(?m)^RUN (.*)", text) for part in line.split("&&") if "bin/pip " in part]
+    kept = ("--require-hashes", "--no-index", "--no-deps --no-build-isolation")
+    assert len(runs) == 4
+    assert [part for part in runs if not any(option in part for option in kept)] == []
+
+
 def test_the_commit_is_told_where_the_sources_are_just_that(tmp_path: Path) -> None:
     assert images.labels(tmp_path) == [], "no repository"
     git(tmp_path, "init", "-q")
