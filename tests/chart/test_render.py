@@ -260,7 +260,8 @@ class TestNamespaces:
         assert "system:serviceaccount:routers:ha-agent" in text
         for found in yaml.safe_load_all(text):
             for subject in (found or {}).get("subjects", []):
-                assert (subject["namespace"], subject["name"]) in {("routers", "ha-agent"), ("ops", "ha-operator")}
+                known = {("routers", "ha-agent"), ("ops", "ha-operator"), ("ops", "ha-test")}
+                assert (subject["namespace"], subject["name"]) in known
 
 
 def test_policy_and_agent_agree_on_the_step_of_epochs(objects: list[dict[str, Any]]) -> None:
