@@ -31,7 +31,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/product.py tests/demo.py
+	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/release tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
 	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
