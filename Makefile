@@ -6,10 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 GROUND := tests/ground/ground
 PYTEST := $(BIN)/python -m pytest
+DIST ?= dist
 # Everything that needs neither root nor an API server
-LIGHT := not apiserver and not netns and not e2e and not e2e_long and not e2e_kind and not soak
+LIGHT := not apiserver and not netns and not install and not e2e and not e2e_long and not e2e_kind and not soak
 # Everything that `make test` runs beside it
-HEAVY := (apiserver or netns or e2e) and not e2e_long and not e2e_kind and not soak
+HEAVY := (apiserver or netns or install or e2e) and not e2e_long and not e2e_kind and not soak
 
 .PHONY: help
 help: ## this list
@@ -30,7 +31,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/product.py tests/demo.py
+	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/release tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
 	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
@@ -97,10 +98,28 @@ generate: setup ## write the files that are generated from the models, docs/fiel
 
 .PHONY: lock
 lock: setup ## resolve the dependencies anew, within pyproject.toml's bounds (UPGRADE=1: to the newest)
+	@# dev first: it has all extras, and the others begin with its versions, so that what is tested is what ships
 	for extra in dev operator agent cli; do \
+	  upgrade=; if [ $$extra = dev ]; then upgrade=$${UPGRADE:+--upgrade}; else cp requirements/{dev,$$extra}.lock; fi; \
 	  $(BIN)/uv pip compile -q pyproject.toml --extra $$extra --universal --no-strip-extras \
-	    --generate-hashes --custom-compile-command "make lock" $${UPGRADE:+--upgrade} -o requirements/$$extra.lock; \
+	    --generate-hashes --custom-compile-command "make lock" $$upgrade -o requirements/$$extra.lock; \
 	done
+	@# What builds the package in the images (build-system.requires)
+	cp requirements/{dev,build}.lock
+	echo hatchling | $(BIN)/uv pip compile -q - --universal --generate-hashes --custom-compile-command "make lock" \
+	  -o requirements/build.lock
+
+.PHONY: dist
+dist: setup ## wheel and sdist, into DIST (dist)
+	$(BIN)/python -m hatchling build --clean --directory $(DIST)
+
+.PHONY: chart
+chart: ## the chart's archive, into DIST (dist); with this machine's helm, or the ground's
+	@command -v helm >/dev/null || eval "$$($(GROUND) env)"; helm package charts/vyos-cluster --destination $(DIST)
+
+.PHONY: sbom
+sbom: setup ## bills of materials (CycloneDX) of images and command line, into DIST (dist)
+	@PYTHONPATH=tests $(BIN)/python -m release.sbom $(DIST)
 
 .PHONY: bins
 bins: deps ## Kubernetes, etcd and helm, built once into the cache

@@ -20,6 +20,11 @@ def test_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert crd.main(["--check", "--root", str(ROOT)]) == 0, capsys.readouterr().err
 
 
+def test_print(capsys: pytest.CaptureFixture[str]) -> None:
+    assert crd.main(["--print"]) == 0
+    assert capsys.readouterr().out == (ROOT / crd.PLAIN).read_text()
+
+
 def test_out_of_date_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert crd.main(["--check", "--root", str(tmp_path)]) == 1
     assert crd.main(["--root", str(tmp_path)]) == 0

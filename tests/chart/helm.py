@@ -25,6 +25,7 @@ NAME = "vyos-cluster"
 RELEASE_NAMESPACE = "vyos-cluster"
 AGENT_NAMESPACE = "vyos-cluster-agents"
 AGENT = "vyos-cluster-agent"
+HOOK = "helm.sh/hook"
 
 Manifest = dict[str, Any]
 
@@ -42,7 +43,16 @@ def template(*arguments: str, namespace: str = RELEASE_NAMESPACE) -> str:
 
 
 def render(*arguments: str) -> list[Manifest]:
-    """The rendered chart's objects."""
+    """The rendered chart's objects; `helm test` and its own come with hooks()."""
+    return [found for found in _objects(*arguments) if HOOK not in found["metadata"].get("annotations", {})]
+
+
+def hooks(*arguments: str) -> list[Manifest]:
+    """What helm makes for a while, when it is asked to."""
+    return [found for found in _objects(*arguments) if HOOK in found["metadata"].get("annotations", {})]
+
+
+def _objects(*arguments: str) -> list[Manifest]:
     return [found for found in yaml.safe_load_all(template(*arguments)) if found]
 
 

@@ -114,7 +114,7 @@ def _python(words: Words, _files: frozenset[str]) -> Iterator[str]:
 
 def _helm(words: Words, files: frozenset[str]) -> Iterator[str]:
     verb, release, *rest = words if len(words) > 1 else [*words, NAME]  # in a text, `helm uninstall` will do
-    if verb not in ("install", "upgrade", "uninstall", "rollback") or release != NAME:
+    if verb not in ("install", "upgrade", "uninstall", "rollback", "test") or release != NAME:
         yield f"helm {verb} {release} is not how the documents call the release"
     if verb in ("install", "upgrade"):
         yield from _file(rest[0] + "/Chart.yaml", files)

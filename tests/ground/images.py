@@ -22,6 +22,7 @@ IMAGES = {
     "operator": "localhost/vyos-cluster-operator:dev",
     "agent": "localhost/vyos-cluster-agent:dev",
 }
+LABEL = "org.opencontainers.image"
 _DOCKERFILES = {"operator": "operator/Dockerfile", "agent": "node-agent/Dockerfile"}
 _BASE_PACKAGES = ["python3", "python3-venv", "ca-certificates"]
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -78,6 +79,17 @@ def copied(dockerfile: Path) -> list[Path]:
     return found
 
 
+def labels(repository: Path = REPO) -> list[str]:
+    """Return the labels that no Dockerfile can know: the commit, if the sources are just that."""
+    git = ("git", "-C", str(repository))
+    try:
+        commit = run(*git, "rev-parse", "HEAD").strip()
+        changed = run(*git, "status", "--porcelain")
+    except GroundError:
+        return []  # from an archive of the sources
+    return [] if changed else [f"{LABEL}.revision={commit}"]
+
+
 def _buildah(*arguments: str) -> str:
     storage = cache() / "buildah"
     places = [f"--root={storage / 'root'}", f"--runroot={storage / 'run'}", "--storage-driver=overlay"]
@@ -116,6 +128,7 @@ def _build(image: str, dockerfile: str) -> None:
         arguments += ["--volume", f"{_CA_BUNDLE}:{_CA_IN_BUILD}:ro", "--build-arg", f"PIP_CERT={_CA_IN_BUILD}"]
     if index := os.environ.get("PIP_INDEX_URL"):
         arguments += ["--build-arg", f"PIP_INDEX_URL={index}"]
+    arguments += [word for label in labels() for word in ("--label", label)]
     # chroot: no runc and no bridge needed; the machine's network and name servers serve pip
     how = ["--isolation=chroot", "--network=host", "--pull-never", "--layers"]
     _buildah("build", *how, *arguments, "-t", image, "-f", str(REPO / dockerfile), str(REPO))

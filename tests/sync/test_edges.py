@@ -73,7 +73,7 @@ class TestProcess:
         ("arguments", "environ", "code", "text"),
         [
             ([], {}, 2, "NODE_NAME: is not set"),
-            (["--help"], {}, 1, "usage: vyos-cluster-kube-sync"),
+            (["--verbose"], {}, 2, "usage: vyos-cluster-kube-sync"),
             ([], NEEDED | {"KUBECONFIG": "/nonexistent"}, 2, "/nonexistent"),
         ],
     )

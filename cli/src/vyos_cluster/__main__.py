@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from vyos_api import __version__
 from vyos_cluster import converting, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
@@ -17,6 +20,21 @@ app.add_typer(lab, name="lab")
 app.command("convert")(converting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vyos-cluster {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

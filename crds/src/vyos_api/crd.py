@@ -1,5 +1,7 @@
 """The CustomResourceDefinition, generated from the models: `python -m vyos_api.crd` writes it, `--check` compares.
 
+Where only the package is installed, `python -m vyos_api.crd --print | kubectl apply --server-side -f -` installs it.
+
 Three files, never edited: the one for `kubectl apply`, the chart's template of the same, and the page of all fields.
 Nothing is decided here but what has no field to stand beside: names, printer columns, the status subresource.
 """
@@ -22,6 +24,8 @@ from vyos_api.v1alpha1 import VyosCluster
 
 NAME = f"{names.PLURAL}.{names.GROUP}"
 PLAIN = Path("crds") / f"{NAME}.yaml"
+REPOSITORY = Path(__file__).parents[3]
+"""Where this is a module of a checkout; anything at all where it is installed."""
 TEMPLATE = Path("charts/vyos-cluster/templates/crd.yaml")
 PAGE = Path("docs/fields.md")
 HEADER = "# Generated from crds/src/vyos_api by `make generate`; do not edit.\n"
@@ -132,11 +136,18 @@ def files() -> dict[Path, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files, or with --check say whether they are as they would be written."""
+    """Write the files, or with --check say whether they are as they would be written, or --print the CRD."""
     parser = argparse.ArgumentParser(prog="python -m vyos_api.crd", description=main.__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[3], help="the repository")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="write no file; exit 1 if one is out of date")
+    how.add_argument("--print", action="store_true", help="write no file, but the definition to standard output")
+    parser.add_argument("--root", type=Path, default=REPOSITORY, help="the repository")
     options = parser.parse_args(arguments)
+    if options.print:
+        print(plain(), end="")
+        return 0
+    if options.root == REPOSITORY and not (REPOSITORY / "pyproject.toml").is_file():
+        parser.error("--root: this package is installed and knows no repository; name its folder, or use --print")
     stale = [
         p for p, text in files().items() if not (options.root / p).is_file() or (options.root / p).read_text() != text
     ]

@@ -21,6 +21,7 @@ from vyos_agent.edge.control import ControlServer, InUse
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.orders import Item, Orders
 from vyos_agent.edge.state import State
+from vyos_api import __version__
 
 logger = logging.getLogger("vyos_agent.heartbeat")
 
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     add("--node", required=True, type=_node, metavar="NAME", help="this router's name in the clusters' groups")
     add("--control", type=Path, metavar="SOCKET", help="answer requests there (docs/control-socket.md)")
     add("--control-gid", type=int, metavar="GID", help="let this group use the control socket; default: nobody else")

@@ -19,7 +19,7 @@ import kopf
 from kubernetes.aio import client
 from kubernetes.aio.config import ConfigException
 
-from vyos_api import __version__
+from vyos_api import __version__, usage
 from vyos_operator import cluster, handlers, kinds, logs, plan, settings
 from vyos_operator.cluster import Cluster
 from vyos_operator.liveness import Liveness
@@ -31,6 +31,13 @@ from vyos_operator.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
+USAGE = """usage: vyos-cluster-operator [--help | --version]
+
+Writes for each member of each VyosCluster what it is to do, and each VyosCluster's conditions and Events.
+Settings come from the environment: OPERATOR_NAMESPACE, AGENT_NAMESPACE (both required), POD_NAME, LIVENESS_PORT,
+LIVENESS_ADDRESS, RESYNC_SECONDS, AUDIT_SECONDS, LOG_FORMAT (text or json).
+The API is that of the pod, or of KUBECONFIG.
+"""
 POLL_S = 2.0
 """How often a CRD that is not there yet is looked for."""
 IDENTITY: Any = "vyos-cluster-operator"
@@ -39,6 +46,7 @@ IDENTITY: Any = "vyos-cluster-operator"
 
 def main() -> None:
     """Entry point of vyos-cluster-operator."""
+    usage.answer(USAGE, sys.argv[1:])
     try:
         found = settings.from_environment(os.environ)
     except settings.SettingsError as error:

@@ -10,6 +10,8 @@ kopf does the watching, with the same credentials. What is needed, and no more:
   Role, own namespace      core             secrets              get, list, watch
   Role, default            events.k8s.io    events               create
 
+`read` is for the checkup alone, which has an account of its own.
+
 Server-side apply of a new object needs `create` beside `patch`; nothing is ever deleted but ConfigMaps of members
 that left.
 """
@@ -28,7 +30,7 @@ from kubernetes.aio import client, config
 
 from vyos_api import names
 from vyos_operator import kinds, manifests
-from vyos_operator.kinds import Watch
+from vyos_operator.kinds import Kind, Watch
 from vyos_operator.queue import Retry
 from vyos_operator.store import Store, Version
 from vyos_operator.world import Body, Plan, Ref
@@ -117,6 +119,10 @@ class Cluster:
                 return False
             raise
         return {names.PLURAL, f"{names.PLURAL}/status"} <= {r.get("name") for r in found.get("resources") or ()}
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        """One object. Raises ApiError or Unreachable."""
+        return await self._request("GET", kind.path(namespace, name), what=f"{kind.name} {namespace}/{name}")
 
     async def versions(self, watch: Watch) -> dict[str, Version]:
         """What the API server has now of what a watch shows, by name: metadata only, in pages."""

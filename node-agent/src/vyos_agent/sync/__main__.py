@@ -15,11 +15,11 @@ import lightkube
 from vyos_agent.sync import settings
 from vyos_agent.sync.agent import Agent
 from vyos_agent.sync.api import Api
-from vyos_api import __version__
+from vyos_api import __version__, usage
 
 logger = logging.getLogger(__name__)
 
-USAGE = """usage: vyos-cluster-kube-sync
+USAGE = """usage: vyos-cluster-kube-sync [--help | --version]
 
 Carries configurations from the Kubernetes API to the heartbeat daemon of this node, and its reports into the status.
 Settings come from the environment: NODE_NAME, AGENT_NAMESPACE (both required), CONTROL_SOCKET, HEALTH_PORT,
@@ -30,8 +30,7 @@ The API is that of the pod, or of KUBECONFIG.
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exit with 2 when the environment cannot be used."""
-    if sys.argv[1:]:
-        sys.exit(USAGE)
+    usage.answer(USAGE, sys.argv[1:])
     try:
         found = settings.from_environment(os.environ)
         config = lightkube.KubeConfig.from_env().get()
