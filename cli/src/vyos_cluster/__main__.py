@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vyos_cluster import converting, simulating, watching
+from vyos_cluster import converting, linting, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.add_typer(lab, name="lab")
 app.command("convert")(converting.command)
+app.command("lint")(linting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)
 
