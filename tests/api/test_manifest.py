@@ -10,7 +10,7 @@ import yaml
 
 from api import objects
 from api.conftest import ROOT
-from vyos_api import manifest, names, render
+from vyos_api import documents, manifest, names, render
 from vyos_api.manifest import ManifestError
 
 CLUSTER = textwrap.dedent("""\
@@ -138,9 +138,13 @@ def test_uid_and_generation() -> None:
             "line 7: not YAML as kubectl takes it: could not determine a constructor for the tag ...",
         ),
         (with_value('"S3cr'), "line 10: not YAML as kubectl takes it: found unexpected end of stream"),
-        (with_value("S3cr\x00"), "the file is not YAML"),
+        (with_value("S3cr\x00"), "line 7: not YAML as kubectl takes it: a character that YAML does not allow"),
         ("a: " * 5000, "line 1: not YAML as kubectl takes it: mapping values are not allowed here"),
-        ("[" * 5000, "the file is not YAML"),
+        ("[" * 5000, "not YAML as kubectl takes it: it is nested too deeply"),
+        (with_value("!!int S3cr"), "line 7: not YAML as kubectl takes it: a value does not fit its tag"),
+        (with_value("!!bool S3cr"), "line 7: not YAML as kubectl takes it: a value does not fit its tag"),
+        (with_value("!!timestamp S3cr"), "line 7: not YAML as kubectl takes it: a value does not fit its tag"),
+        (with_value('!!float ""'), "line 7: not YAML as kubectl takes it: a value does not fit its tag"),
     ],
     ids=lambda value: value[-50:],
 )
@@ -168,7 +172,7 @@ def test_refused(text: str, said: str) -> None:
     ],
 )
 def test_scalars_are_read_as_kubectl_reads_them(text: str, found: object) -> None:
-    value = yaml.load(f"value: {text}", manifest._Loader)["value"]
+    value = yaml.load(f"value: {text}", documents.Loader)["value"]
     assert value == found
     assert type(value) is type(found)
 
@@ -176,7 +180,7 @@ def test_scalars_are_read_as_kubectl_reads_them(text: str, found: object) -> Non
 def test_anchors_and_merge_keys_work() -> None:
     text = CLUSTER.replace("interfaces: [eth0]", "interfaces: &lan [eth0]") + SECRET
     assert manifest.load(text).spec.interfaces == ("eth0",)
-    assert yaml.load("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}", manifest._Loader)["b"] == {"x": 1, "y": 3}
+    assert yaml.load("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}", documents.Loader)["b"] == {"x": 1, "y": 3}
 
 
 def test_what_the_api_server_stored_can_be_run_from_a_file() -> None:

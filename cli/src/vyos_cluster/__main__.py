@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vyos_api import __version__
-from vyos_cluster import converting, simulating, watching
+from vyos_cluster import converting, linting, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(lab, name="lab")
 app.command("convert")(converting.command)
+app.command("lint")(linting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import enum
-import sys
 from typing import Annotated
 
 import typer
 import yaml
 
-from vyos_cluster import export, vyos, words
-from vyos_cluster.refusal import Place, Refused
+from vyos_cluster import export, reading, vyos, words
+from vyos_cluster.refusal import Refused
 
 
 class To(enum.StrEnum):
@@ -32,9 +31,9 @@ def command(
     vyos-cluster convert /config/config.boot | kubectl apply -f -
     """
     try:
-        typer.echo(_convert(_read(file), to, name, namespace), nl=False)
+        typer.echo(_convert(reading.read(file), to, name, namespace), nl=False)
     except Refused as error:
-        for line in error.lines("<stdin>" if file == "-" else file):
+        for line in error.lines(reading.title(file)):
             typer.echo(line, err=True)
         raise typer.Exit(1) from None
 
@@ -49,21 +48,3 @@ def _convert(text: str, to: To, name: str | None, namespace: str | None) -> str:
     secret = said.secret if name is None else None
     names = vyos.Names(name or said.cluster, namespace or said.namespace, secret, said.key)
     return yaml.safe_dump_all(vyos.manifests(source, names), sort_keys=False, allow_unicode=True)
-
-
-def _read(file: str) -> str:
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.read()
-        else:
-            with open(file, "rb") as opened:
-                data = opened.read()
-        return data.decode()
-    except OSError as error:
-        raise Refused((Place(), f"cannot be read: {error.strerror}")) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        column = error.start - error.object.rfind(b"\n", 0, error.start)
-        raise Refused((Place(line, column), "this is no UTF-8 text")) from None
-    except ValueError:  # a NUL in the file's name
-        raise Refused((Place(), "cannot be read: this is no file's name")) from None

@@ -19,6 +19,8 @@ SERVICE_TEXT = 128
 ADDRESS_TEXT = 45
 """INET6_ADDRSTRLEN without its NUL."""
 DURATION_TEXT = 20
+SECRET_BYTES = 1024
+"""A Secret holds up to a megabyte; more than this is a file that got there by mistake, not a passphrase."""
 
 INTERFACES = 8
 GROUPS = 32

@@ -7,16 +7,12 @@ Not a general YAML reader: a second VyosCluster or any other kind is refused, be
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
-import re
 import uuid
-from collections.abc import Hashable
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from vyos_api import names, problems, v1alpha1
+from vyos_api import documents, names, problems, v1alpha1
 from vyos_api.v1alpha1 import VyosCluster
 
 UID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, names.GROUP)
@@ -75,7 +71,10 @@ def _secret(cluster: VyosCluster, secrets: dict[str, dict[str, Any]]) -> bytes:
     path, key = "spec.preSharedSecret.secretKeyRef", source.secret_key_ref.key
     if wanted not in secrets:
         raise ManifestError(f"{path}.name: the file holds no Secret {wanted!r}; add it as a second document")
-    found = _content(secrets[wanted], f"Secret {wanted}", key)
+    try:
+        found = content(secrets[wanted], key)
+    except ManifestError as error:
+        raise ManifestError(f"Secret {wanted}: {error}") from None
     if found is None:
         raise ManifestError(f"{path}.key: Secret {wanted!r} has no key {key!r}")
     if not found:
@@ -83,26 +82,30 @@ def _secret(cluster: VyosCluster, secrets: dict[str, dict[str, Any]]) -> bytes:
     return found
 
 
-def _content(secret: dict[str, Any], title: str, key: str) -> bytes | None:
-    """As the API server merges them: stringData wins over data."""
+def content(secret: Mapping[str, Any], key: str) -> bytes | None:
+    """What a key of a Secret holds, None if there is none, as the API server merges them: stringData wins over data.
+
+    Raises ManifestError, whose text begins with the field.
+    """
     for field in ("stringData", "data"):
         values = secret.get(field) or {}
         if not isinstance(values, dict):
-            raise ManifestError(f"{title}: {field}: must be an object")
+            raise ManifestError(f"{field}: must be an object")
         if key not in values:
             continue
         if not isinstance(values[key], str):
-            raise ManifestError(f"{title}: {field}.{key}: must be a string (quote it)")
+            raise ManifestError(f"{field}.{key}: must be a string (quote it)")
         try:
             return values[key].encode() if field == "stringData" else base64.b64decode(values[key], validate=True)
-        except binascii.Error:
-            raise ManifestError(f"{title}: data.{key}: is not base64; plain text goes into stringData") from None
+        except ValueError:
+            what = "is no Unicode text" if field == "stringData" else "is not base64; plain text goes into stringData"
+            raise ManifestError(f"{field}.{key}: {what}") from None
     return None
 
 
-def _sort(documents: list[Any]) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+def _sort(found: list[Any]) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     clusters, secrets = [], {}
-    for number, document in enumerate(documents, 1):
+    for number, document in enumerate(found, 1):
         if not isinstance(document, dict):
             raise ManifestError(f"document {number}: must be an object with apiVersion and kind")
         metadata = document.get("metadata")
@@ -121,50 +124,6 @@ def _sort(documents: list[Any]) -> tuple[list[dict[str, Any]], dict[str, dict[st
 
 def _documents(text: str) -> list[Any]:
     try:
-        return [d for d in yaml.load_all(text, _Loader) if d is not None]
-    except yaml.MarkedYAMLError as error:
-        # The error's text quotes the line, and its problem an alias or tag: any of them may be an unquoted secret.
-        problem = str(error.problem)
-        if not isinstance(error, _TwiceError):
-            problem = re.sub(r"'.*'", "...", problem, flags=re.DOTALL)
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ManifestError(f"{where}not YAML as kubectl takes it: {problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ManifestError("the file is not YAML") from None
-
-
-class _TwiceError(yaml.constructor.ConstructorError):
-    """A key stands twice in one object."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a manifest as kubectl does: no key twice, no dates, no base-60 numbers (1:2:3:4:5:6:7:8 is an address)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.value in seen:
-                    raise _TwiceError(None, None, f"key {key.value!r} stands twice in one object", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-_TAG = "tag:yaml.org,2002:"
-_MERGE = _TAG + "merge"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, syntax) for tag, syntax in found if tag.removeprefix(_TAG) in ("null", "bool", "merge")]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    _TAG + "float",
-    re.compile(
-        r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$"
-    ),
-    list("-+0123456789."),
-)
-_Loader.add_implicit_resolver(
-    _TAG + "int",
-    re.compile(r"^[-+]?(?:0b[0-1_]+|0[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$"),
-    list("-+0123456789"),
-)
+        return [d.value for d in documents.read(text)]
+    except documents.DocumentsError as error:
+        raise ManifestError(str(error)) from None

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from vyos_api import limits, problems, services
 from vyos_api.durations import Duration, cel_duration, cel_ok
@@ -52,6 +53,8 @@ __all__ = [
     "Spec",
     "Status",
     "VyosCluster",
+    "about",
+    "object_at",
     "parse",
 ]
 
@@ -297,6 +300,31 @@ def parse(raw: object) -> VyosCluster:
         return VyosCluster.model_validate(raw)
     except ValidationError as error:
         raise InvalidObject(problems.problems(error, _known(VyosCluster))) from None
+
+
+def object_at(field: str) -> type[BaseModel] | None:
+    """The model of an object of a VyosCluster by its path, such as spec.groups[0]; "" is the whole."""
+    model: type[BaseModel] | None = VyosCluster
+    for part in _parts(field):
+        inner = _field(model, part) if model else None
+        model = next(_models(inner.annotation), None) if inner else None
+    return model
+
+
+def about(field: str) -> str:
+    """What a field is, as `kubectl explain` has it; "" for one that is not known or says nothing of itself."""
+    *above, last = _parts(field) or [""]
+    parent = object_at(".".join(above))
+    found = _field(parent, last) if parent else None
+    return (found.description or "") if found else ""
+
+
+def _parts(field: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", re.sub(r"\[[0-9]+\]", "", field))
+
+
+def _field(model: type[BaseModel], name: str) -> FieldInfo | None:
+    return next((f for n, f in model.model_fields.items() if name == (f.alias or n)), None)
 
 
 def _known(model: type[BaseModel], at: tuple[str, ...] = ()) -> Mapping[tuple[str, ...], tuple[str, ...]]:

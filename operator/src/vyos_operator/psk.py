@@ -8,14 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 
-from vyos_api import names
+from vyos_api import limits, names
 from vyos_api.nodeconfig import ConfigError, KeySet, key_set_from_json
 from vyos_api.reasons import AcceptedReason
 from vyos_api.v1alpha1 import Spec
 from vyos_operator.world import Finding, World
-
-BYTES_MAX = 1024
-"""A Secret holds up to a megabyte; more than this is a file that got there by mistake, not a passphrase."""
 
 
 def find(world: World, spec: Spec) -> bytes | Finding:
@@ -43,8 +40,8 @@ def find(world: World, spec: Spec) -> bytes | Finding:
     what = f"{at}: key {reference.key!r} of Secret {place}"
     if not secret:
         return Finding(AcceptedReason.INVALID_SECRET, f"{what} is empty; put the pre-shared secret there")
-    if len(secret) > BYTES_MAX:
-        message = f"{what} holds {len(secret)} bytes; a pre-shared secret has at most {BYTES_MAX}"
+    if len(secret) > limits.SECRET_BYTES:
+        message = f"{what} holds {len(secret)} bytes; a pre-shared secret has at most {limits.SECRET_BYTES}"
         return Finding(AcceptedReason.INVALID_SECRET, message)
     return secret
 
