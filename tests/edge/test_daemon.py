@@ -296,9 +296,20 @@ async def test_a_daemon_with_a_file_takes_no_orders(desk: Desk) -> None:
 
 
 async def test_why_it_owns_what_it_owns(desk: Desk) -> None:
-    await desk.configure(first(), second())
+    more = {"monitors": ("0:0:0:0:0:0:0:1",), "units": ("none.service",), "maintenance": ("r2",)}
+    await desk.configure(first(groups=(values.group(**more),)), second())
     await desk.owns("edge", "second")
     answer = await desk.handlers["explain"]({"cluster": "edge"})
+    assert answer["node"] == "r1"
+    assert (
+        answer["clusters"][0]["groups"][0].items()
+        >= {
+            "members": ["r1", "r2"],
+            "maintenance": ["r2"],
+            "resources": ["192.168.0.123/24/eth0", "none.service"],
+            "monitors": {"0:0:0:0:0:0:0:1": True},
+        }.items()
+    )
     ((cluster, groups),) = [(c["cluster"], c["groups"]) for c in answer["clusters"]]
     assert cluster == "edge"
     assert answer["clusters"][0]["peers"] == [{"name": "r2", "state": "Unheard", "links": []}]

@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from vyos_api import __version__
-from vyos_cluster import converting, linting, simulating, watching
+from vyos_cluster import converting, linting, showing, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
     name="vyos-cluster",
-    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage; simulate adds 3.",
+    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage; show and simulate add 3.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(lab, name="lab")
+app.add_typer(showing.app, name="show")
 app.command("convert")(converting.command)
 app.command("lint")(linting.command)
 app.command("simulate")(simulating.command)

@@ -1,7 +1,9 @@
-"""How commands ask the daemon of this router: the option that says where it is, and one question."""
+"""How commands ask the daemon of this router: the option that says where it is, one question, the end of a refusal."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +16,24 @@ Socket = Annotated[
 ]
 
 
-def ask(socket: Path, op: str) -> dict[str, Any]:
-    """The answer to an op without fields. Raises control.ControlError, also when the daemon refuses."""
-    answer = control.request(socket, op)
+def ask(socket: Path, op: str, **fields: Any) -> dict[str, Any]:
+    """The answer to an op. Raises control.ControlError, also when the daemon refuses."""
+    answer = control.request(socket, op, fields)
     if not answer.get("ok"):
         raise control.ControlError(f"{socket}: {answer.get('error', 'no reason given')}")
     return answer
+
+
+@contextlib.contextmanager
+def refusals(command: str, *errors: type[Exception]) -> Iterator[None]:
+    """End the command with 1 and the reason on stderr: the daemon cannot be asked, or one of these errors."""
+    known: tuple[type[Exception], ...] = (control.ControlError, *errors)
+    try:
+        yield
+        return
+    except known as error:
+        reason = str(error)
+    except KeyError as error:
+        reason = f"the daemon is of another release: its answer has no {error}"
+    typer.echo(f"vyos-cluster {command}: {reason}", err=True)
+    raise typer.Exit(1)

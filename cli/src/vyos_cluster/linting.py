@@ -9,8 +9,8 @@ import typer
 from vyos_api import durations
 from vyos_cluster import lint, reading
 from vyos_cluster.advice import Rule
-from vyos_cluster.forms import Form, Output, say
 from vyos_cluster.lint import Finding
+from vyos_cluster.printing import Form, Output, show
 from vyos_cluster.refusal import Refused
 
 
@@ -18,7 +18,7 @@ def command(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE|-", help="Manifests, checked together; - is the standard input.")
     ],
-    output: Output = Form.TEXT,
+    output: Form = Output.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Fail for advice too.")] = False,
     allow: Annotated[
         list[Rule] | None, typer.Option("--allow", help="Advice that is not given; may be repeated.")
@@ -34,7 +34,8 @@ def command(
     error (with --strict also advice) or a file that cannot be read, 2 wrong usage.
     """
     found = _findings(files, _gap_ms(gaps), allow or [])
-    say(output, [f.row() for f in found], "\n".join([*(f.line() for f in found), _sum(found)]))
+    lines = [*(f.line() for f in found), _sum(found)]
+    show(output, "".join(f"{line}\n" for line in lines), [f.row() for f in found])
     if any(f.level == lint.ERROR or strict for f in found):
         raise typer.Exit(1)
 

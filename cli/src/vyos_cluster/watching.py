@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vyos_agent import control
-from vyos_cluster.asking import Socket, ask
+from vyos_cluster.asking import Socket, ask, refusals
 
 INTERVAL_S = 0.2
 
@@ -59,11 +59,8 @@ def command(
     """
     console = Console()
     if once:
-        try:
+        with refusals("watch"):
             console.print(_look(socket))
-        except control.ControlError as error:
-            typer.echo(f"vyos-cluster watch: {error}", err=True)
-            raise typer.Exit(1) from None
         return
     try:
         _follow(console, socket)

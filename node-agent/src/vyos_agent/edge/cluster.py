@@ -181,7 +181,7 @@ class Cluster:
 
     def explain(self) -> dict[str, Any] | None:
         """Why the owners own what they own; None when it is not running."""
-        return explain.cluster(self.item.config.cluster, self._runner.node.report()) if self._runner else None
+        return explain.cluster(self.item.config, self._runner.node.report()) if self._runner else None
 
     def force(self, command: Force, group: str | None) -> bool:
         """A person's command; whether this member has such a group."""

@@ -5,19 +5,34 @@ Apart from the report, since the table moves with every frame that says somethin
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from vyos_agent.config import UNICAST
 from vyos_agent.core.report import CandidateReport, GroupReport, PeerReport, Report
 from vyos_agent.edge.report import STATE_NAMES
+from vyos_api.nodeconfig import Group, NodeConfig
 
 
-def cluster(name: str, report: Report) -> dict[str, Any]:
+def cluster(config: NodeConfig, report: Report) -> dict[str, Any]:
     """The groups that this node is a member of, and over which links it hears whom."""
+    written = {group.name: group for group in config.groups}
     return {
-        "cluster": name,
-        "groups": [_group(group) for group in report.groups],
+        "cluster": config.cluster,
+        "groups": [
+            _group(group) | _written(written[group.name], report) for group in report.groups if group.name in written
+        ],
         "peers": [_peer(peer) for peer in report.peers],
+    }
+
+
+def _written(group: Group, report: Report) -> dict[str, Any]:
+    """What the configuration makes of it, and whether its monitors are reached from here."""
+    return {
+        "members": list(group.members),
+        "maintenance": list(group.maintenance),
+        "resources": [*(address.text for address in group.addresses), *group.units],
+        "monitors": {text: report.monitors.get(str(ipaddress.ip_address(text))) for text in group.monitors},
     }
 
 

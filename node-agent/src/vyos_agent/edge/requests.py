@@ -33,7 +33,7 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
         return {"report": await daemon.report(after, (timeout_ms or 0) / 1000)}
 
     async def explain(request: Mapping[str, Any]) -> dict[str, Any]:
-        return {"clusters": daemon.explain(_name(request, "cluster"))}
+        return {"node": daemon.node, "clusters": daemon.explain(_name(request, "cluster"))}
 
     async def metrics(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"metrics": daemon.metrics()}
