@@ -33,6 +33,7 @@ def group(owner: str | None, *rows: dict[str, Any], state: str = "Owner", **chan
         "handover": None,
         "members": [r["name"] for r in rows],
         "maintenance": [],
+        "failbackMs": None,
         "resources": list(IPSEC),
         "monitors": {MONITOR: True},
         "candidates": [{**r, "rank": i} for i, r in enumerate(rows)],

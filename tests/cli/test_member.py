@@ -99,3 +99,32 @@ def test_the_report_of_vyos_from_start_to_loss(routers: Lan) -> None:
     comes(routers, "r2", SHOWN_SECONDARY.format(**alone, resources="Active on secondary r2 (this node)"))
     data = json.loads(run(routers, "r2", "show", "status", "-o", "json").stdout)
     assert (data["node"], data["groups"][0]["owner"], data["deviations"]) == ("r2", "r2", [])
+
+
+def test_a_person_moves_a_group_and_is_told_why_it_stays(routers: Lan) -> None:
+    both(routers)
+    text = run(routers, "r1", "explain", "cluster").stdout
+    assert "r1 owns it" in text
+    assert "FirstClaim" in text
+    done = run(routers, "r1", "force", "standby", "cluster", "--wait", "20")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Attempting to release cluster resources\nedge/cluster: r1 -> r2\n",
+    )
+    routers.held_by("r2")
+    text = run(routers, "r1", "explain").stdout
+    assert "r1 comes first, but autoFailback is off: it stays until somebody moves it.\n" in text
+    assert "r2 comes after r1: it is less preferred.\n" in text
+    done = run(routers, "r1", "force", "active", "--wait", "20")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Requesting to take over cluster resources\nedge/cluster: r2 -> r1\n",
+    )
+    routers.held_by("r1")
+    unknown = run(routers, "r1", "force", "active", "lan")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "this node is a member of no group lan of any cluster here" in unknown.stderr
+    routers["r2"].end(signal.SIGKILL)
+    wait(lambda: "r2 is no candidate: it is not heard any more.\n" in run(routers, "r1", "explain").stdout, "its death")
+    nobody = run(routers, "r1", "force", "standby", "--wait", "1")
+    assert (nobody.returncode, nobody.stdout.splitlines()[1:]) == (3, ["edge/cluster: stays at r1"])

@@ -64,7 +64,7 @@ def test_the_table_of_intervals_is_what_the_code_reckons() -> None:
 
 def test_what_is_said_of_keepalives_intervals() -> None:
     text = " ".join(reading.text("docs/from-keepalived.md").split())
-    assert "`keepaliveInterval: 500ms` it forgives three" in text
+    assert "forgives three lost frames after a kill; with `keepaliveInterval: 1s` it would forgive none" in text
     assert (promise.lost_frames(3_600, 1_000), promise.lost_frames(3_600, 500)) == (0, 3)
 
 

@@ -306,6 +306,7 @@ async def test_why_it_owns_what_it_owns(desk: Desk) -> None:
         >= {
             "members": ["r1", "r2"],
             "maintenance": ["r2"],
+            "failbackMs": None,
             "resources": ["192.168.0.123/24/eth0", "none.service"],
             "monitors": {"0:0:0:0:0:0:0:1": True},
         }.items()

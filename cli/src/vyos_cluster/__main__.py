@@ -7,18 +7,20 @@ from typing import Annotated
 import typer
 
 from vyos_api import __version__
-from vyos_cluster import converting, linting, showing, simulating, watching
+from vyos_cluster import converting, explaining, forcing, linting, showing, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
     name="vyos-cluster",
-    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage; show and simulate add 3.",
+    help="VyOS clustering for people. Exit codes: 0 done, 1 refused or failed, 2 wrong usage; 3: see the command.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(lab, name="lab")
 app.add_typer(showing.app, name="show")
+app.add_typer(forcing.app, name="force")
 app.command("convert")(converting.command)
+app.command("explain")(explaining.command)
 app.command("lint")(linting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)

@@ -14,6 +14,20 @@ from vyos_agent import control
 Socket = Annotated[
     Path, typer.Option("--socket", envvar="VYOS_CLUSTER_SOCKET", help="The heartbeat daemon's control socket.")
 ]
+Target = Annotated[
+    str | None,
+    typer.Argument(metavar="GROUP", help="A group, or CLUSTER/GROUP; all groups of this router if none is named."),
+]
+
+
+def split(target: str | None) -> tuple[str | None, str | None]:
+    """Cluster and group, None for any; no name of either has a '/'. An empty name is a mistake, and not all of them."""
+    if target is None:
+        return None, None
+    cluster, slash, group = target.rpartition("/")
+    if not group or (slash and not cluster):
+        raise typer.BadParameter(f"{target!r} is neither GROUP nor CLUSTER/GROUP")
+    return cluster or None, group
 
 
 def ask(socket: Path, op: str, **fields: Any) -> dict[str, Any]:

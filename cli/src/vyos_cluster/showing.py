@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
@@ -39,7 +39,12 @@ def status(socket: Socket, output: Form = Output.TEXT) -> None:
         data = {"node": report["node"], "groups": words.rows(groups), **_wrong(report)}
         text = words.text(groups) + _blocks(data)
     show(output, text or NOT_CONFIGURED, data)
-    if any(group.owner is None for group in groups):
+    end_ownerless(group.owner for group in groups)
+
+
+def end_ownerless(owners: Iterable[str | None]) -> None:
+    """End with the exit code for a group without an owner, if there is one."""
+    if None in owners:
         raise typer.Exit(OWNERLESS)
 
 

@@ -31,6 +31,7 @@ def _written(group: Group, report: Report) -> dict[str, Any]:
     return {
         "members": list(group.members),
         "maintenance": list(group.maintenance),
+        "failbackMs": group.failback_delay_ms if group.auto_failback else None,
         "resources": [*(address.text for address in group.addresses), *group.units],
         "monitors": {text: report.monitors.get(str(ipaddress.ip_address(text))) for text in group.monitors},
     }
