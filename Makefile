@@ -38,7 +38,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 
 .PHONY: heavy
 heavy: setup ## the tests of `make test` that `make check` leaves out
-	$(PYTEST) -m "$(HEAVY)"
+	$(PYTEST) --durations=20 -m "$(HEAVY)"
 
 .PHONY: e2e
 e2e: deps setup ## the end-to-end tests alone
