@@ -139,6 +139,119 @@ def test_a_file_that_is_not_there() -> None:
     assert (done.exit_code, done.stderr) == (1, "/nowhere/config.boot:1:1: cannot be read: No such file or directory\n")
 
 
+KEPT = """apiVersion: v1
+kind: Secret
+metadata: {name: edge-psk, namespace: vyos-cluster}
+stringData: {secret: x}
+---
+apiVersion: cluster.vyos.io/v1alpha1
+kind: VyosCluster
+metadata: {name: edge}
+spec:
+  interfaces: [eth0]
+  preSharedSecret: {secretKeyRef: {name: edge-psk, key: secret}}
+  groups: [{name: g, primary: a, secondaries: [b], services: [ssh]}]
+"""
+NO_OPTION = "VyOS has no option for it; remove it"
+NO_PLACE = "VyOS has no place for this document; remove it"
+LOST = [
+    (KEPT.replace("x}", "x, old: y}"), f"4:25: Secret edge-psk: stringData.old: {NO_OPTION}"),
+    (KEPT.replace("---", "data: {old: eA==}\n---"), f"5:8: Secret edge-psk: data.old: {NO_OPTION}"),
+    (KEPT.replace("x}", "x, 5: y}"), f"4:25: Secret edge-psk: stringData.5: {NO_OPTION}"),
+    (KEPT.replace("ter}", "ter, labels: {a: b}}"), f"3:53: Secret edge-psk: metadata.labels: {NO_OPTION}"),
+    (KEPT.replace("ter}", "ter, annotations: {a: b}}"), f"3:53: Secret edge-psk: metadata.annotations: {NO_OPTION}"),
+    (KEPT.replace("ter}", 'ter, "\\e[31m": 1}'), f"3:53: Secret edge-psk: metadata.\\x1b[31m: {NO_OPTION}"),
+    (KEPT.replace("kind: Secret", "kind: Secret\ntype: a/b"), f"3:1: Secret edge-psk: type: {NO_OPTION}"),
+    (KEPT.replace("kind: Secret", "kind: Secret\nimmutable: true"), f"3:1: Secret edge-psk: immutable: {NO_OPTION}"),
+    (KEPT.replace("---", "---\nkind: Pod\nmetadata: {name: p}\n---"), f"6:1: Pod p: {NO_PLACE}"),
+    (KEPT.replace("---", "---\n- a\n---"), f"6:1: document 2: {NO_PLACE}"),
+    (KEPT + "---\n" + KEPT.partition("---")[0], f"14:1: Secret edge-psk: {NO_PLACE}"),
+    (KEPT + "---\n" + KEPT.partition("---")[0].replace("edge-", "o-"), f"14:1: Secret o-psk: {NO_PLACE}"),
+    (KEPT.replace("v1\nkind: Secret", "v2\nkind: Secret"), f"1:1: Secret edge-psk: {NO_PLACE}"),
+    (KEPT.replace("vyos-cluster}", '"a b"}'), "3:28: Secret edge-psk: metadata.namespace: must be 1 to 63 lower-case"),
+    (KEPT.replace("vyos-cluster}", "a/b}"), "3:28: Secret edge-psk: metadata.namespace: must be 1 to 63 lower-case"),
+    (KEPT.replace("vyos-cluster}", '"*/ x"}'), "3:28: Secret edge-psk: metadata.namespace: must be 1 to 63 lower-case"),
+    (KEPT.replace("vyos-cluster}", "[a]}"), "3:28: Secret edge-psk: metadata.namespace: must be 1 to 63 lower-case"),
+    (KEPT.replace("edge}", "edge, namespace: a}"), f"8:24: metadata.namespace: {NO_OPTION}"),
+    (KEPT.replace("x}", "5}"), "4:14: Secret edge-psk: stringData.secret: must be a string"),
+    (KEPT.replace("x}", '"a\\nb"}'), "11:3: the Secret's secret must be printable text of one line"),
+    (KEPT.replace("x}", "x}\ndata: [a]"), f"5:1: Secret edge-psk: data: {NO_OPTION}"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), LOST)
+@pytest.mark.parametrize("to", ["vyos", "commands"])
+def test_what_would_be_lost_on_the_way_back_is_named_and_refused(text: str, said: str, to: str) -> None:
+    done = run(text, "--to", to)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert any(line.startswith(f"<stdin>:{said}") for line in done.stderr.splitlines()), done.stderr
+
+
+def test_everything_that_would_be_lost_is_named_at_once() -> None:
+    text = (
+        KEPT.replace("x}", "x, a: y, b: z}")
+        .replace("---", "---\nkind: Pod\n---")
+        .replace("spec:\n", "spec:\n  ttl: 2\n")
+    )
+    assert [line.split(": ")[0] for line in run(text, "--to", "vyos").stderr.splitlines()] == [
+        "<stdin>:4:25",
+        "<stdin>:4:31",
+        "<stdin>:6:1",
+        "<stdin>:12:3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEPT,
+        KEPT.replace("kind: Secret", "kind: Secret\ntype: Opaque\nimmutable: false\ndata: null"),
+        KEPT.replace("ter}", "ter, uid: u, resourceVersion: '5', labels: null}").replace(
+            "labels: null", "generation: 1"
+        ),
+        KEPT.replace("stringData: {secret: x}", "data: {secret: eA==}"),
+        KEPT.replace("[eth0]", "&i [eth0]").replace("---", "---\n---"),
+    ],
+)
+def test_what_loses_nothing_is_written_without_a_word(text: str) -> None:
+    done = run(text, "--to", "commands")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("/* VyosCluster edge, secret vyos-cluster/edge-psk secret */\nset cluster ")
+
+
+NOTES = [
+    (f"# a\n{KEPT}", "vyos", "1:1: note: this comment is not carried"),
+    (KEPT.replace("[eth0]", "[eth0] # a\n  # b"), "vyos", "10:22: note: 2 comments, from this one on, are not carried"),
+    (KEPT.replace("x}", '"x#y # z"}'), "vyos", None),
+    (
+        KEPT.replace(", namespace: vyos-cluster", ""),
+        "vyos",
+        "3:1: note: Secret edge-psk: metadata.namespace: is not given; ",
+    ),
+    (SEED, "kubernetes", None),
+    (f"/* a */\n{SEED}", "kubernetes", "1:1: note: this comment is not carried"),
+    (SEED.replace("interface", "/* a\n b */ interface"), "kubernetes", "10:5: note: this comment is not carried"),
+    (
+        SEED.replace("interface eth0", "interface eth0 /* a */"),
+        "kubernetes",
+        "10:20: note: this comment is not carried",
+    ),
+    (SEED.replace("S3cr#t\n}", "x\n// a\n    /* b */\n}"), "kubernetes", "14:1: note: 2 comments, from this"),
+    (f"system {{\n/* a */\n}}\n{SEED}// vyos-config-version", "kubernetes", None),
+    (f"{SEED}/* a */\nsystem {{\n}}\n", "kubernetes", None),
+    (f"# a\nset system x\n# b\n{BASE}# c\n", "kubernetes", "3:1: note: this comment is not carried"),
+    (f"/* VyosCluster a, secret b/c d */\n{BASE}", "kubernetes", None),
+]
+
+
+@pytest.mark.parametrize(("text", "to", "said"), NOTES)
+def test_comments_are_not_carried_and_that_is_told(text: str, to: str, said: str | None) -> None:
+    done = run(text, "--to", to)
+    assert done.exit_code == 0
+    assert len(done.stderr.splitlines()) == (said is not None), done.stderr
+    assert done.stderr.startswith(f"<stdin>:{said}" if said else "")
+
+
 NAME = st.text(string.ascii_lowercase, min_size=1, max_size=8)
 SECRET = st.text(min_size=1, max_size=20).filter(str.isprintable)
 

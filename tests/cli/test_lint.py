@@ -17,6 +17,7 @@ from spec import promise as spec_promise
 from vyos_cluster import advice, lint, promise
 from vyos_cluster.__main__ import app
 from vyos_cluster.advice import Rule
+from vyos_cluster.refusal import printable
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = """apiVersion: v1
@@ -127,7 +128,7 @@ def test_the_api_and_lint_refuse_the_same(case: cases.Case) -> None:
     lines = [f.line() for f in found(yaml.safe_dump(case.object(objects.cluster()))) if f.level == lint.ERROR]
     assert len(lines) == len(case.model)
     for problem in case.model:
-        assert any(lint._printable(problem) in line for line in lines), lines
+        assert any(printable(problem) in line for line in lines), lines
 
 
 def test_a_status_is_looked_past_as_the_operator_does() -> None:

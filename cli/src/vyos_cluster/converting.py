@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from vyos_cluster import export, reading, vyos, words
-from vyos_cluster.refusal import Refused
+from vyos_cluster.refusal import Note, Refused
 
 
 class To(enum.StrEnum):
@@ -23,22 +23,32 @@ class To(enum.StrEnum):
 def command(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="What to read; - is the standard input.")],
     to: Annotated[To, typer.Option(help="vyos: config.boot's braces; commands: `set` lines.")] = To.KUBERNETES,
-    name: Annotated[str | None, typer.Option(help="The VyosCluster's name [default: edge, or the comment's].")] = None,
-    namespace: Annotated[str | None, typer.Option(help="Where the operator runs [default: vyos-cluster].")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The VyosCluster's name; edge if neither this nor a comment names it.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Where the operator runs; vyos-cluster if neither this nor a comment tells.")
+    ] = None,
 ) -> None:
     """Convert a VyOS configuration to a VyosCluster with its Secret, or back.
 
     vyos-cluster convert /config/config.boot | kubectl apply -f -
+
+    What cannot be carried is named on stderr. Exit codes: 0 written, 1 refused, 2 wrong usage.
     """
+    title = reading.title(file)
     try:
-        typer.echo(_convert(reading.read(file), to, name, namespace), nl=False)
+        written, notes = _convert(reading.read(file), to, name, namespace)
     except Refused as error:
-        for line in error.lines(reading.title(file)):
+        for line in error.lines(title):
             typer.echo(line, err=True)
         raise typer.Exit(1) from None
+    for note in notes:
+        typer.echo(note.line(title), err=True)
+    typer.echo(written, nl=False)
 
 
-def _convert(text: str, to: To, name: str | None, namespace: str | None) -> str:
+def _convert(text: str, to: To, name: str | None, namespace: str | None) -> tuple[str, list[Note]]:
     if to is not To.KUBERNETES:
         if name or namespace:
             raise typer.BadParameter("--name and --namespace are for the way to Kubernetes")
@@ -47,4 +57,6 @@ def _convert(text: str, to: To, name: str | None, namespace: str | None) -> str:
     said = vyos.names_in(source) or vyos.Names()
     secret = said.secret if name is None else None
     names = vyos.Names(name or said.cluster, namespace or said.namespace, secret, said.key)
-    return yaml.safe_dump_all(vyos.manifests(source, names), sort_keys=False, allow_unicode=True)
+    note = Note.comments(vyos.comments_in(source))
+    written = yaml.safe_dump_all(vyos.manifests(source, names), sort_keys=False, allow_unicode=True)
+    return written, [note] if note else []

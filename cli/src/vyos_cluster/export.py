@@ -7,16 +7,15 @@ Two groups, or two secondaries, are written: the grammar has them, though VyOS's
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from vyos_api.v1alpha1 import Group, InvalidObject, Spec, VyosCluster, parse
-from vyos_cluster.refusal import Place, Refused
+from vyos_cluster import beside
+from vyos_cluster.beside import METADATA, NO_OPTION
+from vyos_cluster.refusal import Note, Place, Refused
 
 Lines = list[tuple[str, ...]]
 KEEPALIVE_LEAST_MS = 100
@@ -26,31 +25,31 @@ _BEYOND = {  # fields that VyOS has no option for; they may stand at their defau
     Spec: ("init_dead_interval", "port", "ttl", "announcements", "on_cordon", "unicast", "fence"),
     Group: ("failback_delay", "maintenance"),
 }
-_METADATA = ("name", "uid", "generation", "creationTimestamp", "resourceVersion", "managedFields", "selfLink")
-"""`name` is carried, the others are given by the API server."""
 _BARE = re.compile(r"[-A-Za-z0-9_.:/@#%+=,$!&*~^?|;<>()\[\]]+")
 
 
-def export(text: str, commands: bool) -> str:
-    """VyOS's configuration for the one VyosCluster of this YAML. Raises Refused."""
-    documents = _documents(text)
-    clusters = [(raw, where) for raw, where in documents if raw.get("kind") == "VyosCluster"]
+def export(text: str, commands: bool) -> tuple[str, list[Note]]:
+    """VyOS's configuration for the one VyosCluster of this YAML, and what is lost by it. Raises Refused."""
+    objects = beside.objects(text)
+    clusters = [o for o in objects if o.raw.get("kind") == "VyosCluster"]
     if len(clusters) != 1:
         raise Refused((Place(), f"exactly one VyosCluster must be given, not {len(clusters)}"))
-    raw, where = clusters[0]
+    given = clusters[0]
     try:
-        cluster = parse(raw)
+        cluster = parse(given.raw)
     except InvalidObject as error:
-        raise Refused(*((_place(p, where), p) for p in error.problems)) from None
-    faults = [(_place(p, where), p) for p in _not_carried(raw, cluster)]
-    if faults:
+        raise Refused(*((given.place(p.partition(": ")[0]), p) for p in error.problems)) from None
+    faults = [(given.place(p.partition(": ")[0]), p) for p in _not_carried(given.raw, cluster)]
+    secret = beside.Secret.find(cluster, given, objects)
+    faults += beside.faults(objects, given, secret)
+    if faults or secret is None:
         raise Refused(*faults)
-    secret, origin = _secret(cluster, [r for r, _ in documents if r.get("kind") == "Secret"], where)
-    lines = _options(raw["spec"], cluster.spec, secret)
-    head = f"/* {origin} */\n"
+    lines = _options(given.raw["spec"], cluster.spec, secret.value)
+    head = f"/* VyosCluster {cluster.metadata.name}, secret {secret.namespace}/{secret.name} {secret.key} */\n"
+    notes = beside.notes(text, secret)
     if commands:
-        return head + "".join(f"set cluster {' '.join(shlex.quote(w) for w in line)}\n" for line in lines)
-    return head + _braces(lines)
+        return head + "".join(f"set cluster {' '.join(shlex.quote(w) for w in line)}\n" for line in lines), notes
+    return head + _braces(lines), notes
 
 
 def _options(raw: dict[str, Any], spec: Spec, secret: str) -> Lines:
@@ -95,16 +94,15 @@ def _quote(word: str) -> str:
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _not_carried(raw: dict[str, Any], cluster: VyosCluster) -> list[str]:
-    no = "VyOS has no option for it; remove it"
-    found = [f"metadata.{k}: {no}" for k in raw["metadata"] if k not in _METADATA]
+def _not_carried(raw: Mapping[str, Any], cluster: VyosCluster) -> list[str]:
+    found = [f"metadata.{k}: {NO_OPTION}" for k in raw["metadata"] if k not in METADATA]
     parts: list[tuple[str, Spec | Group]] = [("spec", cluster.spec)]
     parts += [(f"spec.groups[{i}]", g) for i, g in enumerate(cluster.spec.groups)]
     for at, part in parts:
         for name in _BEYOND[type(part)]:
             field = type(part).model_fields[name]
             if getattr(part, name) != field.default:
-                found.append(f"{at}.{field.alias or name}: {no}")
+                found.append(f"{at}.{field.alias or name}: {NO_OPTION}")
     spec = cluster.spec
     if spec.keepalive_interval.ms < KEEPALIVE_LEAST_MS:
         found.append(f"spec.keepaliveInterval: VyOS takes no less than {KEEPALIVE_LEAST_MS} ms")
@@ -113,79 +111,3 @@ def _not_carried(raw: dict[str, Any], cluster: VyosCluster) -> list[str]:
     if ":" in spec.mcast_group:
         found.append("spec.mcastGroup: VyOS takes an IPv4 group only, of 239.0.0.0/8")
     return found
-
-
-def _secret(cluster: VyosCluster, secrets: list[dict[str, Any]], where: dict[str, Place]) -> tuple[str, str]:
-    """The secret's text, and the names that stand in the comment."""
-    at = where.get("spec.preSharedSecret", Place())
-    ref = cluster.spec.pre_shared_secret.secret_key_ref
-    if ref is None:
-        raise Refused((at, "spec.preSharedSecret.value: put it into a Secret and name that with secretKeyRef"))
-    for secret in secrets:
-        metadata = secret.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("name") == ref.name:
-            value = _value(secret, ref.key, at)
-            origin = f"VyosCluster {cluster.metadata.name}, secret {metadata.get('namespace', 'vyos-cluster')}/"
-            return value, f"{origin}{ref.name} {ref.key}"
-    raise Refused((at, f"the Secret {ref.name} must be in the same file: VyOS holds the secret itself"))
-
-
-def _value(secret: dict[str, Any], key: str, at: Place) -> str:
-    plain, coded = secret.get("stringData"), secret.get("data")
-    value = plain.get(key) if isinstance(plain, dict) else None
-    if value is None and isinstance(coded, dict) and isinstance(coded.get(key), str):
-        try:
-            value = base64.b64decode(coded[key], validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise Refused((at, f"the Secret's {key} is no text in base64")) from None
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise Refused((at, f"the Secret's {key} must be printable text of one line, for VyOS to hold it"))
-    return value
-
-
-def _documents(text: str) -> list[tuple[dict[str, Any], dict[str, Place]]]:
-    found = []
-    try:
-        if alias := next((t for t in yaml.scan(text) if isinstance(t, yaml.AliasToken)), None):
-            raise Refused((Place(alias.start_mark.line + 1, alias.start_mark.column + 1), "aliases are not read here"))
-        nodes, raws = list(yaml.compose_all(text, yaml.SafeLoader)), list(yaml.safe_load_all(text))
-        for node, raw in zip(nodes, raws, strict=True):
-            if isinstance(raw, dict):
-                where: dict[str, Place] = {}
-                _walk(node, "", where)
-                found.append((raw, where))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = Place(mark.line + 1, mark.column + 1) if mark else Place()
-        raise Refused(
-            (at, f"this is no YAML: {getattr(error, 'problem', None) or 'a character is not allowed'}")
-        ) from None
-    except RecursionError:
-        raise Refused((Place(), "this is nested too deeply")) from None
-    except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, Refused):
-            raise
-        raise Refused((Place(), f"a value cannot be read: {error}")) from None
-    return found
-
-
-def _walk(node: Any, at: str, where: dict[str, Place]) -> None:
-    where[at] = Place(node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise Refused((Place(key.start_mark.line + 1, key.start_mark.column + 1), f"{name} stands here twice"))
-            seen.add(name)
-            _walk(value, f"{at}.{name}" if at else name, where)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _walk(value, f"{at}[{i}]", where)
-
-
-def _place(problem: str, where: dict[str, Place]) -> Place:
-    field = problem.partition(": ")[0]
-    while field and field not in where:
-        field = field[: max(field.rfind("."), field.rfind("["), 0)]
-    return where.get(field, where.get("", Place()))

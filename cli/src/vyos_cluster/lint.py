@@ -16,7 +16,7 @@ from vyos_api.documents import DocumentsError
 from vyos_api.v1alpha1 import InvalidObject, Spec
 from vyos_cluster import advice
 from vyos_cluster.advice import Rule
-from vyos_cluster.refusal import Place
+from vyos_cluster.refusal import Place, printable
 
 ERROR, ADVICE = "error", "advice"
 SECRET_AT = "spec.preSharedSecret.secretKeyRef"  # noqa: S105 - a field's path
@@ -44,7 +44,7 @@ class Finding:
         """FILE:LINE:COLUMN: level: document: field: text, as compilers and editors have it, of printable characters."""
         parts = [self.level, self.document, self.field, self.text]
         said = f"{self.file}:{self.at.line}:{self.at.column}: {': '.join(p for p in parts if p)}"
-        return _printable(said + (f" ({self.rule})" if self.rule else ""))
+        return printable(said + (f" ({self.rule})" if self.rule else ""))
 
     def row(self) -> dict[str, Any]:
         """The same for machines."""
@@ -249,7 +249,3 @@ def _together(clusters: list[Checked]) -> Iterator[Finding]:
 
 def _where(item: _Object) -> str:
     return f"{item.file}:{item.place().line}"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

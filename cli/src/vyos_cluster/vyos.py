@@ -40,8 +40,13 @@ class Names:
 
 def names_in(source: Source) -> Names | None:
     """The names that an exported configuration carries in its comment."""
-    found = [m for c in source.comments if (m := ORIGIN.fullmatch(c))]
+    found = [m for c in source.comments if (m := ORIGIN.fullmatch(c.text))]
     return Names(found[0][1], found[0][2], found[0][3], found[0][4]) if found else None
+
+
+def comments_in(source: Source) -> list[Place]:
+    """The comments of the cluster that are not carried: all but the one with names."""
+    return [c.at for c in source.comments if c.ours and not ORIGIN.fullmatch(c.text)]
 
 
 def manifests(source: Source, names: Names) -> tuple[dict[str, Any], dict[str, Any]]:

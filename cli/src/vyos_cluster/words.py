@@ -24,32 +24,52 @@ class Word:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment and where it stood; `ours` belongs to `cluster` or something in it: a comment is of what follows."""
+
+    text: str
+    at: Place
+    ours: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Line:
+    """A line with words: what it says (nothing, where it closes a block), its top-level node, and its last word."""
+
+    path: Path
+    node: str
+    end: Place
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Source:
     """What was read: the paths below `cluster`, and the comments, which may hold what VyOS has no option for."""
 
     paths: tuple[Path, ...]
-    comments: tuple[str, ...]
+    comments: tuple[Comment, ...]
 
 
 def read(text: str) -> Source:
     """The paths that begin with `cluster`; other top-level nodes are skipped. Raises Refused."""
-    comments: list[str] = []
+    comments: list[tuple[Place, str]] = []
     lines = list(_lines(text, comments))
     commands = bool(lines) and not lines[0][0].quoted and lines[0][0].text in ("set", "delete", "edit")
-    found = _commands(lines) if commands else _braces(lines)
-    return Source(tuple(p for p in found if p[0].text == "cluster"), tuple(comments))
+    found = list(_commands(lines) if commands else _braces(lines))
+    after = ((at, said, next((line for line in found if line.end > at), None)) for at, said in comments)
+    told = tuple(Comment(said, at, line is not None and line.node == "cluster") for at, said, line in after)
+    return Source(tuple(line.path for line in found if line.path and line.node == "cluster"), told)
 
 
-def _commands(lines: list[Path]) -> Iterator[Path]:
+def _commands(lines: list[Path]) -> Iterator[_Line]:
     for line in lines:
         if line[0].text != "set":
             raise Refused((line[0].at, f"only `set` commands can be read here, not {line[0].text!r}"))
         if len(line) == 1:
             raise Refused((line[0].at, "set what?"))
-        yield line[1:]
+        yield _Line(line[1:], line[1].text, line[-1].at)
 
 
-def _braces(lines: list[Path]) -> Iterator[Path]:
+def _braces(lines: list[Path]) -> Iterator[_Line]:
     above: list[Path] = []
     for line in lines:
         first, last = line[0], line[-1]
@@ -58,7 +78,7 @@ def _braces(lines: list[Path]) -> Iterator[Path]:
                 raise Refused((line[1].at, "nothing may follow } on its line"))
             if not above:
                 raise Refused((first.at, "} closes nothing"))
-            above.pop()
+            yield _Line((), above.pop()[0].text, first.at)
             continue
         words = line[:-1] if _is(last, "{") else line
         if not words:
@@ -67,7 +87,7 @@ def _braces(lines: list[Path]) -> Iterator[Path]:
             if _is(word, "{") or _is(word, "}"):
                 raise Refused((word.at, f"{word.text} must be the last of its line, or quoted"))
         path = (*(above[-1] if above else ()), *words)
-        yield path
+        yield _Line(path, path[0].text, last.at)
         if _is(last, "{"):
             above.append(path)
     if above:
@@ -78,7 +98,7 @@ def _is(word: Word, text: str) -> bool:
     return not word.quoted and word.text == text
 
 
-def _lines(text: str, comments: list[str]) -> Iterator[Path]:
+def _lines(text: str, comments: list[tuple[Place, str]]) -> Iterator[Path]:
     """The words of each line that has any; comments are put aside."""
     scan, line = _Scanner(text), list[Word]()
     while scan.more():
@@ -91,9 +111,9 @@ def _lines(text: str, comments: list[str]) -> Iterator[Path]:
         elif here.isspace() or here == "\ufeff":
             scan.take()
         elif scan.ahead("/*"):
-            comments.append(scan.comment())
+            comments.append((scan.place(), scan.comment()))
         elif not line and (scan.ahead("//") or here == "#"):
-            scan.rest()
+            comments.append((scan.place(), scan.rest()))
         else:
             line.append(scan.word(bool(line) and line[0].text == "set"))
     if line:
@@ -123,9 +143,11 @@ class _Scanner:
             self._line, self._start = self._line + 1, self._i
         return char
 
-    def rest(self) -> None:
+    def rest(self) -> str:
+        said = ""
         while self.more() and self.peek() != "\n":
-            self.take()
+            said += self.take()
+        return said.strip()
 
     def comment(self) -> str:
         at, end = self.place(), self._text.find("*/", self._i + 2)

@@ -16,6 +16,7 @@ import yaml
 _LINE = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 """What ends a line for PyYAML, whose marks count lines."""
 
+_COMMENT = re.compile(r"#[^\r\n\x85\u2028\u2029]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_CHARACTER = "a character that YAML does not allow"
 
@@ -44,6 +45,16 @@ class Document:
         return mark.line + 1, mark.column + 1
 
 
+def comments(text: str) -> list[tuple[int, int]]:
+    """Line and column, from 1, of each comment of a text that `read` takes, but of one behind a block's | or >."""
+    found, end = [], 0
+    for token in yaml.scan(text, Loader):
+        between = text[end : token.start_mark.index]
+        found += [_place(text, end + match.start()) for match in _COMMENT.finditer(between)]
+        end = token.end_mark.index
+    return found
+
+
 def read(text: str) -> tuple[Document, ...]:
     """The documents of the text but the empty ones. Raises DocumentsError."""
     found = []
@@ -62,15 +73,18 @@ def read(text: str) -> tuple[Document, ...]:
         mark = error.problem_mark
         raise DocumentsError(problem, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0) from None
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, start = len(_LINE.findall(before)) + 1, max((m.end() for m in _LINE.finditer(before)), default=0)
-        raise DocumentsError(_NO_CHARACTER, line, error.position - start + 1) from None
+        raise DocumentsError(_NO_CHARACTER, *_place(text, error.position)) from None
     except (ValueError, OverflowError):  # from PyYAML's scanner: an escape or directive with a number out of range
         mark = loader.get_mark()
         raise DocumentsError("a number out of range", mark.line + 1, mark.column + 1) from None
     except RecursionError:
         raise DocumentsError("it is nested too deeply") from None
     return tuple(found)
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    starts = [0, *(match.end() for match in _LINE.finditer(text, 0, index))]
+    return len(starts), index - starts[-1] + 1
 
 
 def _step(node: yaml.Node, rest: str) -> tuple[yaml.Node, yaml.Mark, str] | None:
