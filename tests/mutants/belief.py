@@ -9,6 +9,14 @@ _E = "sim/test_schedules_election.py::"
 
 BELIEF = (
     Mutant(
+        "believes-the-dead",
+        "a report of another life does not lower a claim that is heard directly",
+        "view.py",
+        "if same_life or heard is None or told.claim_epoch > heard.epoch:",
+        "if True:",
+        "spec/test_relay.py::test_a_word_about_another_life_does_not_lower_what_is_heard_directly",
+    ),
+    Mutant(
         "denied-by-another-configuration",
         "that nobody claims counts only by the word of one with the same configuration",
         "view.py",

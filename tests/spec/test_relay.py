@@ -231,6 +231,30 @@ def test_who_has_no_such_group_is_no_witness() -> None:
     assert lab.node.report().groups[0].owner != "a", "but of one that has it and speaks of it"
 
 
+def test_a_word_about_another_life_does_not_lower_what_is_heard_directly() -> None:
+    """[LIFE-8] Of two lives of a member, the one heard here and the one that another reports, nobody can say which is
+    the later: the higher of the two claims must count.
+
+    Seed 15001/1250/fast: an owner that gave its group away did not see the claim, by the word of a third that had died
+    and had known an earlier life of the target.
+    """
+    lab, (b, c) = owning(names="bc")
+    lab.run(1_000)
+    c.rests()
+    old = wire.PeerEntry(b.id, b.incarnation + 1, 9, 5, wire.PeerState.ALIVE)
+    c.lists[b.id] = old
+    c.stands(State.STANDBY, claim_owner=b.id, claim_epoch=1, claim_rank=1).say()
+    assert lab.state() is State.OWNER, "a weaker claim, whoever makes it"
+    b.stands(State.OWNER, epoch=5).say()
+    assert lab.state() is State.YIELDING
+    lab, (b, c) = owning(names="bc")
+    lab.run(1_000)
+    c.rests()
+    c.lists[b.id] = dataclasses.replace(old, incarnation=b.incarnation + 1)
+    c.stands(State.STANDBY, claim_owner=b.id, claim_epoch=7, claim_rank=1).say()
+    assert lab.state() is State.YIELDING, "nor is a higher one overlooked"
+
+
 def test_a_copy_on_another_link() -> None:
     """[LIFE-5] A copy of a frame must count for the link whose number it carries and over which it came, and for no
     other, so that a copy replayed on a second link does not paint that link as heard.

@@ -93,6 +93,7 @@ def _relayed(
 ) -> None:
     """What a peer says of another member counts where it has heard that one later than this node has.
 
+    Of two lives nobody can say which is the later one: then the higher claim counts, this node's or the peer's.
     That there is no claim counts only from one with the same configuration: in another the group may be gone, and who
     has no such group looks after no claims.
     """
@@ -107,7 +108,10 @@ def _relayed(
             if teller.told_in.get(group, 0) <= relay.sequence - teller.parts:
                 continue  # it says nothing of the group in that frame
             if told.claim_owner == about:
-                claims[about] = Claim(about, told.claim_epoch, told.claim_rank)
+                heard = claims.get(about)
+                same_life = peer is None or peer.incarnation == relay.entry.incarnation
+                if same_life or heard is None or told.claim_epoch > heard.epoch:
+                    claims[about] = Claim(about, told.claim_epoch, told.claim_rank)
             elif not told.claim_owner and teller.generation == generation and _knows_better(peer, teller, relay):
                 claims.pop(about, None)
 
