@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 VIP, OTHER_VIP = "192.168.0.123", "192.168.0.124"
 PROBE_MS = 1
-NOTICEABLE_MS = 200
+NOTICEABLE_MS = 500
 """As in test_handover.py."""
 
 

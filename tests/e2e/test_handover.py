@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 VIP = "192.168.0.123"
 DEAD_MS = 3000
 PROBE_MS = 1
-NOTICEABLE_MS = 200
+NOTICEABLE_MS = 500
 """A move is planned so that a client notices nothing; a machine that is busy may be late by some."""
 RUNS = 20
 OTHER = {"node1": "node2", "node2": "node1"}

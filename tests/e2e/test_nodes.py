@@ -84,6 +84,7 @@ def test_members_come_and_go_on_a_live_cluster(product: Product, holders: Holder
         assert product.agent_report("node1")["clusters"] == []
 
 
+@pytest.mark.e2e_long
 def test_a_resource_deleted_while_a_node_is_away(product: Product, holders: Holders) -> None:
     """Its disk remembers the cluster; the API server knows better before it would claim."""
     ground = product.ground
@@ -102,6 +103,7 @@ def test_a_resource_deleted_while_a_node_is_away(product: Product, holders: Hold
         assert len(holders.history(VIP)) == 1, holders.history(VIP)
 
 
+@pytest.mark.e2e_long
 def test_an_operator_that_is_killed_in_the_middle_of_a_change(product: Product, holders: Holders) -> None:
     ground = product.ground
     with product.cluster(cluster("killed")) as name:

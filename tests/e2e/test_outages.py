@@ -50,7 +50,7 @@ def failing(ground: Ground) -> Iterator[None]:
 ILLS = {"hanging": hanging, "failing": failing}
 
 
-@pytest.mark.parametrize("ill", ILLS)
+@pytest.mark.parametrize("ill", ["hanging", pytest.param("failing", marks=pytest.mark.e2e_long)])
 def test_a_failover_beside_an_ill_api_server(
     product: Product, holders: Holders, ill: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 VIP, SECOND = "192.168.0.123", "192.168.0.124"
 THREE = ("node1", "node2", "node3")
 PROBE_MS = 1
-NOTICEABLE_MS = 200
+NOTICEABLE_MS = 500
 """As in test_handover.py."""
 
 
