@@ -102,13 +102,12 @@ def test_lost_frames_and_dying_standbys_take_nothing_from_a_healthy_owner(seed: 
     assert VIP in world.hosts["a"].kernel.holds(world.hosts["a"].now)
 
 
-@pytest.mark.parametrize(
-    "seed", ["14001/28/fast", "14001/1054/fast", "14001/1444/fast", "14001/1546/fast", "15001/5/fast", "15001/161/fast"]
-)
+@pytest.mark.parametrize("seed", ["14001/1546/fast", "15001/5/fast", "15001/161/fast"])
 def test_what_a_long_run_once_broke(seed: str) -> None:
-    """Whole scenarios, as long as the kinds of faults are drawn as they are now; what they taught is a schedule or a
-    line of the judge. 14001/1546: a target that loses its link as it takes over, and cannot tell the giver. 15001/5:
-    one whose address somebody removes in that moment. 15001/161: frozen, and then paused as a whole.
+    """Whole scenarios, as long as the kinds of faults are drawn as they are now, of what has no schedule of its own.
+
+    1546: a target that loses its link as it takes over, and cannot tell the giver. 5: one whose address somebody removes
+    in that moment. 161: a machine that was frozen, and then paused as a whole.
     """
     outcome = run(seed)
     if outcome.broken is not None:
