@@ -106,8 +106,8 @@ def test_lost_frames_and_dying_standbys_take_nothing_from_a_healthy_owner(seed: 
 def test_what_a_long_run_once_broke(seed: str) -> None:
     """Whole scenarios, as long as the kinds of faults are drawn as they are now, of what has no schedule of its own.
 
-    1546: a target that loses its link as it takes over, and cannot tell the giver. 5: one whose address somebody removes
-    in that moment. 161: a machine that was frozen, and then paused as a whole.
+    1546: a target that loses its link as it takes over, and cannot tell the giver. 5: one whose address somebody
+    removes in that moment. 161: a machine that was frozen, and then paused as a whole.
     """
     outcome = run(seed)
     if outcome.broken is not None:
