@@ -27,9 +27,9 @@ class Peace:
         self.harmed_ms: dict[str, int] = {}
         """By group: when something happened that may move it."""
         self.replayed_ms = -NEVER
+        """When the last recording was sent."""
         self.calm = self.reach = True
         """No frame is lost at random; and all that run reach each other (one that is down moves nothing by itself)."""
-        """When the last recording was sent."""
 
     def reckon(self) -> None:
         """A fault has begun or ended."""
@@ -48,8 +48,11 @@ class Peace:
         self.whole_ms = min(self.whole_ms, now) if joined and not cut and len(same) == 1 else NEVER
 
     def harm(self, groups: typing.Iterable[str] | None) -> None:
-        """These groups may move now, and until all has settled again; None: any."""
-        for group in self._world.groups if groups is None else groups:
+        """These groups may move now, and until all has settled again; None: any, removed ones too.
+
+        A member that has not heard of the removal may own such a group still.
+        """
+        for group in {*self._world.groups, *self.harmed_ms} if groups is None else groups:
             self.harmed_ms[group] = self._world.now
 
     def quiet_since(self, group: str) -> int:

@@ -121,3 +121,18 @@ def test_a_slow_kernel_is_judged_by_the_slowest_call_that_may_be_under_way() -> 
     assert bounds.of(driver.world).netlink_ms == 20
     driver.world.run(400)
     assert bounds.of(driver.world).netlink_ms < 20
+
+
+def test_a_removed_group_may_move_when_the_last_member_hears_of_its_removal() -> None:
+    """Seed 16001/555/any: a member without configurations still owned a group that no newer one has."""
+    driver = Scenario.drawn("1/1/fast").driver()
+    world = driver.world
+    world.start()
+    driver.inflict(Fault(20_000, "extra-group", ("30000",)))
+    world.run(10_000)
+    driver.inflict(Fault(0, "no-config", (next(iter(world.hosts)), "200000")))
+    world.run(60_000)
+    assert "extra" not in world.groups
+    quiet_ms = world.peace.quiet_since("extra")
+    driver.heal()
+    assert world.peace.quiet_since("extra") > quiet_ms
