@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from vyos_api.environment import SettingsError
 from vyos_operator import logs, settings
 
 GOOD = {"OPERATOR_NAMESPACE": "vyos-cluster", "AGENT_NAMESPACE": "vyos-cluster-agents"}
@@ -50,7 +51,7 @@ def test_one_namespace_for_both_is_watched_once() -> None:
     ],
 )
 def test_errors_name_the_variable(change: dict[str, str], message: str) -> None:
-    with pytest.raises(settings.SettingsError) as caught:
+    with pytest.raises(SettingsError) as caught:
         settings.from_environment({**GOOD, **change})
     assert str(caught.value).startswith(message)
 

@@ -11,8 +11,9 @@ from sync.fakes import Daemon
 from vyos_agent.sync import control, probe
 from vyos_agent.sync.backoff import Backoff
 from vyos_agent.sync.health import Beats, Server, probes
-from vyos_agent.sync.settings import Settings, SettingsError, from_environment
+from vyos_agent.sync.settings import Settings, from_environment
 from vyos_agent.sync.world import Signal
+from vyos_api.environment import SettingsError
 
 NEEDED = {"NODE_NAME": "node1.example.org", "AGENT_NAMESPACE": "agents"}
 
@@ -52,7 +53,11 @@ class TestSettings:
             ({"AGENT_NAMESPACE": ""}, "AGENT_NAMESPACE: is not set; it must name the namespace of the agents"),
             (
                 {"NODE_NAME": "Node"},
-                "NODE_NAME: 'Node' is no name in Kubernetes (lower-case letters, digits, '-' and '.')",
+                "NODE_NAME: 'Node' is not a node's name (lower-case letters, digits, '-' and '.')",
+            ),
+            (
+                {"AGENT_NAMESPACE": "a.b"},
+                "AGENT_NAMESPACE: 'a.b' is not a namespace's name (lower-case letters, digits and '-')",
             ),
             ({"CONTROL_SOCKET": "x"}, "CONTROL_SOCKET: 'x' must be an absolute path"),
             ({"HEALTH_PORT": "65536"}, "HEALTH_PORT: '65536' is not a whole number from 0 to 65535"),

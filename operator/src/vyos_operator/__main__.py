@@ -20,6 +20,7 @@ from kubernetes.aio import client
 from kubernetes.aio.config import ConfigException
 
 from vyos_api import __version__, usage
+from vyos_api.environment import SettingsError
 from vyos_operator import cluster, handlers, kinds, logs, plan, settings
 from vyos_operator.cluster import Cluster
 from vyos_operator.liveness import Liveness
@@ -49,7 +50,7 @@ def main() -> None:
     usage.answer(USAGE, sys.argv[1:])
     try:
         found = settings.from_environment(os.environ)
-    except settings.SettingsError as error:
+    except SettingsError as error:
         sys.exit(f"vyos-cluster-operator: {error}")
     logs.configure(found.log_format)
     asyncio.run(run(found))

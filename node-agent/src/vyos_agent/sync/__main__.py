@@ -16,6 +16,7 @@ from vyos_agent.sync import settings
 from vyos_agent.sync.agent import Agent
 from vyos_agent.sync.api import Api
 from vyos_api import __version__, usage
+from vyos_api.environment import SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def main() -> None:
         config = lightkube.KubeConfig.from_env().get()
         if config is None:
             raise lightkube.ConfigError("the kubeconfig has no current context")
-    except (settings.SettingsError, lightkube.ConfigError) as error:
+    except (SettingsError, lightkube.ConfigError) as error:
         print(f"vyos-cluster-kube-sync: {error}", file=sys.stderr)
         sys.exit(2)
     _log(found)
