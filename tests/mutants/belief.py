@@ -25,6 +25,22 @@ BELIEF = (
         "spec/test_relay.py::test_who_has_no_such_group_is_no_witness",
     ),
     Mutant(
+        "lets-go-unsaid",
+        "who lets go is passed on as the weakest of claims",
+        "view.py",
+        "*(Claim(s.peer.id, LETTING_GO_EPOCH, s.entry.rank) for s in yielding)",
+        "",
+        "sim/test_schedules_failures.py::test_what_lets_go_is_a_claim_still_for_those_who_hear_of_it_through_another",
+    ),
+    Mutant(
+        "lets-go-as-strong-as-ever",
+        "what lets go is weaker than any true claim",
+        "view.py",
+        "Claim(s.peer.id, LETTING_GO_EPOCH, s.entry.rank)",
+        "Claim(s.peer.id, s.entry.epoch, s.entry.rank)",
+        "sim/test_schedules_failures.py::test_a_target_that_loses_its_link_as_it_takes_over_gives_back",
+    ),
+    Mutant(
         "denied-in-silence",
         "that nobody claims counts only in a frame that speaks of the group",
         "view.py",

@@ -12,7 +12,8 @@ import typing
 from collections.abc import Callable
 
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.model import OWNING, Reason, State, Vip
+from vyos_agent.core.events import Served
+from vyos_agent.core.model import OWNING, Reason, Serving, State, Vip
 
 if typing.TYPE_CHECKING:
     from sim.host import Host
@@ -22,7 +23,7 @@ SPANS_MAX = 4_000
 FRAMES_REMEMBERED = 3
 """An owner's lifetimes go by the smallest dead interval in its last three frames (protocol section 1)."""
 GIVINGS_MAX = 8
-FAILURES = frozenset({Reason.ADD_FAILED, Reason.SERVICE_FAILED})
+FAILURES = frozenset({Reason.ADD_FAILED})
 DAMPING = frozenset({Reason.TAKEN_BACK, Reason.CANCELLED})
 """A move that came to nothing: the next voluntary one waits."""
 BACKOFF_MS, BACKOFF_MAX_MS = 30_000, 3_600_000
@@ -70,6 +71,8 @@ class History:
         self.downs: dict[str, Down] = {}
         self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
         """By host and group: when it could not bring the group up, or move it."""
+        self._failing: set[tuple[str, str]] = set()
+        """By host and group: services that failed in this life, and did not run since."""
         self.transitions: collections.Counter[tuple[State, State, Reason]] = collections.Counter()
         self.facts: collections.Counter[str] = collections.Counter()
         """What else came about, by name: those rows of the state table that change no state."""
@@ -80,6 +83,7 @@ class History:
     # -- facts
 
     def started(self, host: Host) -> None:
+        self._failing -= {(host.name, group.name) for group in host.config.groups}
         for states in self.states.values():
             states.pop(host.name, None)
         for group in host.config.groups:
@@ -117,9 +121,22 @@ class History:
         if d.after is State.GIVING:
             self.givings[d.group].append(Giving(host.name, d.peer, now))
         if d.reason in FAILURES | DAMPING:
-            times = self.failed_ms[host.name, d.group]
-            times.append(now)
-            del times[:-16]
+            self._failed(host, d.group)
+
+    def served(self, host: Host, told: Served) -> None:
+        """A daemon is told what its host services do, whatever it makes of it (it may lose the group all the same)."""
+        key = (host.name, told.group)
+        if told.state is Serving.RUNNING:
+            self._failing.discard(key)
+        elif told.state in (Serving.FAILED, Serving.ABSENT) and host.services.wanted.get(told.group):
+            if key not in self._failing:
+                self._failed(host, told.group)
+            self._failing.add(key)
+
+    def _failed(self, host: Host, group: str) -> None:
+        times = self.failed_ms[host.name, group]
+        times.append(self._world.now)
+        del times[:-16]
 
     def held(self, vip: Vip, holders: set[str]) -> None:
         spans = self.spans.setdefault(vip, collections.deque([(0, frozenset())], maxlen=SPANS_MAX))

@@ -309,7 +309,7 @@ class Host:
                 self._perform(what, at_ms)
             else:
                 out = self.node.step(what, at_ms)
-                self.world.stepped(self, at_ms)
+                self.world.stepped(self, what, at_ms)
                 self._work.extendleft((effect, at_ms) for effect in reversed(out))
         if self.node is not None and not self.frozen:
             self._arm(self.node.deadline)

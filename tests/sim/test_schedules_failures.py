@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.cluster import D, cluster, moves, transcript
+from sim.cluster import D, K, cluster, moves, reconfigure, transcript
 from vyos_agent.core.events import Stopping
 from vyos_agent.core.model import State
 
@@ -86,3 +86,19 @@ def test_a_claimant_that_was_frozen_as_it_claimed_is_in_contact_when_it_thaws() 
     world.hosts["b"].thaw()
     world.run(D)
     assert len(world.owners()) == len(world.holders()) == 1, transcript(world)
+
+
+@pytest.mark.parametrize("cut_ms", [20, D - K])
+def test_what_lets_go_is_a_claim_still_for_those_who_hear_of_it_through_another(cut_ms: int) -> None:
+    """[LIFE-9]. Seed 17001/1606/fast: a frame outran by its relay; then a link that is cut for longer."""
+    world = cluster("abc", check=False)
+    since = world.now
+    world.hosts["a"].netlink_ms = (400, 400)
+    world.cut = {("a", "b")}
+    reconfigure(world, "a", groups=())
+    world.run(cut_ms)
+    world.cut = set()
+    world.run(2 * K)
+    assert world.overlap_ms(since) == 0, transcript(world)
+    assert world.holders() == {"b"}
+    assert world.dark_ms(since) < 2 * K

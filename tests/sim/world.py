@@ -17,6 +17,7 @@ from sim.invariants import Invariants
 from sim.network import Network
 from sim.peace import NEVER, Peace
 from vyos_agent.core.effects import Decided
+from vyos_agent.core.events import Event, Served
 from vyos_agent.core.model import Config, Group, State, Vip
 
 __all__ = ["KEY", "VIP", "World", "config", "group"]
@@ -136,7 +137,9 @@ class World:
         self.history.ended(host)
         self.reckon()
 
-    def stepped(self, host: Host, at_ms: int) -> None:
+    def stepped(self, host: Host, event: Event, at_ms: int) -> None:
+        if isinstance(event, Served):
+            self.history.served(host, event)
         if self.invariants is not None:
             self.invariants.stepped(host, at_ms)
 

@@ -255,6 +255,46 @@ def test_a_word_about_another_life_does_not_lower_what_is_heard_directly() -> No
     assert lab.state() is State.YIELDING, "nor is a higher one overlooked"
 
 
+def test_what_lets_go_is_passed_on() -> None:
+    """[LIFE-9] A member that says Yielding must be passed on as a claim of epoch 0 when no other claim is heard, so
+    that who hears of it through another does not take an address that is still held.
+
+    Seed 17001/1606/fast: the word of a third, "nobody claims it", came before the yielding owner's own.
+    """
+    lab = Lab(config(groups=[group(members="abc")]))
+    b, c = lab.puppet("b").stands(State.STANDBY), lab.puppet("c").stands(State.OWNER, epoch=5)
+    lab.meet(b, c)
+    told = []
+    for state in (State.OWNER, State.YIELDING, State.STANDBY):
+        c.stands(state, epoch=5).say()
+        lab.run(K)
+        told.append((lab.entry().claim_owner, lab.entry().claim_epoch))
+    assert told == [(c.id, 5), (c.id, 0), (0, 0)]
+    c.stands(State.YIELDING, epoch=5).say()
+    b.stands(State.OWNER, epoch=4).say()
+    lab.run(K)
+    assert (lab.entry().claim_owner, lab.entry().claim_epoch) == (b.id, 4), "a true claim comes first"
+
+
+def test_what_is_passed_on_as_letting_go_is_waited_for() -> None:
+    """[LIFE-9] A member that says Yielding must be passed on as a claim of epoch 0 when no other claim is heard, so
+    that who hears of it through another does not take an address that is still held.
+    """
+    lab = Lab(config("b", groups=[group(members="abc")]))
+    a, c = lab.puppet("a").stands(State.OWNER, epoch=3), lab.puppet("c").stands(State.STANDBY)
+    lab.meet(a, c).run(K)
+    a.rests()
+    c.rests()
+    c.lists[a.id] = dataclasses.replace(a.entry(), sequence=a.sequence + 1)
+    c.stands(State.STANDBY, claim_owner=a.id, claim_epoch=0, claim_rank=0).say()
+    lab.run(10)
+    assert lab.state() is State.STANDBY
+    c.lists[a.id] = dataclasses.replace(a.entry(), sequence=a.sequence + 2)
+    c.stands(State.STANDBY).say()
+    lab.run(10)
+    assert lab.state() is State.OWNER
+
+
 def test_a_copy_on_another_link() -> None:
     """[LIFE-5] A copy of a frame must count for the link whose number it carries and over which it came, and for no
     other, so that a copy replayed on a second link does not paint that link as heard.

@@ -11,6 +11,9 @@ from vyos_agent.core.model import OWNING, Group, GroupId, MemberId, State
 from vyos_agent.core.peer import Peer, Relay, ahead, fresher
 from vyos_agent.core.peers import Peers
 
+LETTING_GO_EPOCH = 0
+"""Passed on as the epoch of who lets go ([LIFE-9]): below every true claim, which begins at 1."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Standing:
@@ -40,7 +43,7 @@ class View:
     coming: tuple[Candidate, ...]
     """Members that are still listening: they count before a first claim only."""
     heard_claim: Claim | None
-    """The strongest claim heard directly: what this node passes on."""
+    """The strongest claim heard directly, or else who still lets go: what this node passes on."""
     epoch: int
     """The highest epoch that any believed member tells."""
     standings: Mapping[MemberId, Standing]
@@ -62,10 +65,11 @@ def view(peers: Peers, group: Group, reachable: frozenset[MemberId], generation:
     living = peers.living()
     standings = {p.id: _standing(p, e, reachable) for p in living if (e := p.groups.get(group.id)) is not None}
     claims = {m: Claim(m, s.entry.epoch, s.entry.rank) for m, s in standings.items() if s.entry.state in OWNING}
-    heard_claim = strongest(claims.values())
+    yielding = [s for s in standings.values() if s.entry.state is State.YIELDING]
+    heard_claim = strongest([*claims.values(), *(Claim(s.peer.id, LETTING_GO_EPOCH, s.entry.rank) for s in yielding)])
     _relayed(peers, living, group.id, generation, now, claims)
     going = [g.until_ms for p in living if (g := p.ghosts.get(group.id)) is not None]
-    going += [s.peer.last_ms + s.peer.dead_ms for s in standings.values() if s.entry.state is State.YIELDING]
+    going += [s.peer.last_ms + s.peer.dead_ms for s in yielding]
     # What a member's frame did not say yet is unknown, not "no": its other parts come within a keepalive or two.
     silent = [p for p in living if p.id in group.member_ids and p.id not in standings]
     unknown = [p.since_ms + 2 * p.keepalive_ms for p in silent]
