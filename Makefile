@@ -9,8 +9,11 @@ PYTEST := $(BIN)/python -m pytest
 DIST ?= dist
 # Everything that needs neither root nor an API server
 LIGHT := not apiserver and not netns and not install and not e2e and not e2e_long and not e2e_kind and not soak
-# Everything that `make test` runs beside it
-HEAVY := (apiserver or netns or install or e2e) and not e2e_long and not e2e_kind and not soak
+# What `make test` runs beside it, in three parts; what is marked long is in none of them
+LONG := e2e_long or e2e_kind or soak
+APISERVER := (apiserver or install) and not (netns or e2e or $(LONG))
+NETNS := netns and not (e2e or $(LONG))
+E2E := e2e and not ($(LONG))
 
 .PHONY: help
 help: ## this list
@@ -37,12 +40,22 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
 
 .PHONY: heavy
-heavy: setup ## the tests of `make test` that `make check` leaves out
-	$(PYTEST) --durations=20 -m "$(HEAVY)"
+heavy: setup bins ## the tests of `make test` that `make check` leaves out
+	@echo "tests with an API server, and beside them those in network namespaces: 4 minutes; each part prints at its end"
+	@$(MAKE) --no-print-directory -j2 --output-sync=target heavy-apiserver heavy-netns
+	@$(MAKE) --no-print-directory heavy-e2e
+
+.PHONY: heavy-apiserver heavy-netns heavy-e2e
+heavy-apiserver: setup
+	$(PYTEST) -q --durations=10 -m "$(APISERVER)"
+heavy-netns: setup
+	$(PYTEST) -q --durations=10 -m "$(NETNS)"
+heavy-e2e: setup
+	$(PYTEST) --durations=10 -m "$(E2E)"
 
 .PHONY: e2e
 e2e: deps setup ## the end-to-end tests alone
-	$(PYTEST) -m "e2e and not e2e_long and not e2e_kind" tests/e2e tests/ground
+	$(PYTEST) -m "$(E2E)" tests/e2e tests/ground
 
 .PHONY: e2e-long
 e2e-long: deps setup ## end-to-end tests that take minutes each
