@@ -86,6 +86,14 @@ docs: setup ## the documentation as a site, in build/site, with every warning an
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: build/site/index.html"
 
+.PHONY: record
+record: setup ## record a failover in the lab anew: docs/failover.cast, and its picture
+	@PYTHONPATH=tests $(BIN)/python -m documents.record
+
+.PHONY: newcomer
+newcomer: setup ## measure a newcomer's path: a clean clone, README.md's commands, a failover
+	@PYTHONPATH=tests $(BIN)/python -m documents.newcomer
+
 .PHONY: format
 format: setup ## write the code as ruff wants it
 	$(BIN)/ruff format .

@@ -34,8 +34,9 @@ MOVED = ("(PeerDead)", "192.168.0.123 answers again")
 class Terminal:
     """A terminal in which `lab up` runs."""
 
-    def __init__(self, block: Fence, folder: Path, log: Path) -> None:
+    def __init__(self, block: Fence, folder: Path, log: Path, patience_s: float = PATIENCE_S) -> None:
         self.block = block
+        self._patience_s = patience_s
         self._log = log
         with log.open("w") as pen:
             self._process = subprocess.Popen(
@@ -77,7 +78,7 @@ class Terminal:
             Lab(NAME).sweep()
 
     def _until(self, holds: Callable[[], object], what: str) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + self._patience_s
         while not holds():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"{what} is not in:\n{self._log.read_text()}")
@@ -85,8 +86,8 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(block: Fence, folder: Path, log: Path) -> Iterator[Terminal]:
-    opened = Terminal(block, folder, log)
+def terminal(block: Fence, folder: Path, log: Path, patience_s: float = PATIENCE_S) -> Iterator[Terminal]:
+    opened = Terminal(block, folder, log, patience_s)
     try:
         yield opened
     finally:
