@@ -31,6 +31,7 @@ def main() -> int:
     first, kill = marked("README.md", "lab")
     with tempfile.TemporaryDirectory(prefix="vyos-cluster-newcomer-") as folder:
         clone = Path(folder) / "clone"
+        os.environ |= {"UV_CACHE_DIR": f"{folder}/cache", "PIP_NO_CACHE_DIR": "1"}  # as on a machine that never had it
         subprocess.run(["git", "clone", "--quiet", f"file://{ROOT}", str(clone)], check=True)
         tell("cloned")
         with terminal(first, clone, Path(folder) / "log", 2 * PROMISED_S) as up:

@@ -1,4 +1,4 @@
-"""`make record`: a failover in the lab as a terminal shows it, and a still picture of it, for README.md and docs/lab.md.
+"""`make record`: a failover in the lab as a terminal shows it, and a still picture of it, for README.md and the lab.
 
 A shell on a terminal of its own is typed to as a person would; what the terminal shows is written down with its times
 (asciinema's format, version 2: https://docs.asciinema.org/manual/asciicast/v2/). The picture is made from the recording
