@@ -147,6 +147,8 @@ deps: ## the Debian packages that the test ground needs
 
 .venv/.ready: requirements/dev.lock pyproject.toml
 	@echo "setup: .venv from requirements/dev.lock"
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "setup: there is no $(PYTHON); on Debian: apt-get install python3-venv, or make PYTHON=... setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "setup: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11 setup" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv \
