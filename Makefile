@@ -99,6 +99,14 @@ docs: setup ## the documentation as a site, in build/site, with every warning an
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: build/site/index.html"
 
+.PHONY: record
+record: setup ## record a failover in the lab anew: docs/failover.cast, and its picture
+	@PYTHONPATH=tests $(BIN)/python -m documents.record
+
+.PHONY: newcomer
+newcomer: setup ## measure a newcomer's path: a clean clone, README.md's commands, a failover
+	@PYTHONPATH=tests $(BIN)/python -m documents.newcomer
+
 .PHONY: format
 format: setup ## write the code as ruff wants it
 	$(BIN)/ruff format .
@@ -152,6 +160,8 @@ deps: ## the Debian packages that the test ground needs
 
 .venv/.ready: requirements/dev.lock pyproject.toml
 	@echo "setup: .venv from requirements/dev.lock"
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "setup: there is no $(PYTHON); on Debian: apt-get install python3-venv, or make PYTHON=... setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "setup: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11 setup" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv \

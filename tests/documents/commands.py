@@ -34,7 +34,7 @@ VERBS = {
     "annotate", "api-resources", "apply", "cordon", "create", "delete", "describe", "drain", "exec", "explain", "get",
     "label", "logs", "patch", "rollout", "uncordon", "wait",
 }  # fmt: skip
-PLAIN = {"cd", "ip", "arping", "tcpdump", "systemctl", "openssl", "echo", "nft", "conntrackd"}
+PLAIN = {"cd", "ip", "arping", "git", "tcpdump", "systemctl", "openssl", "echo", "nft", "conntrackd"}
 """Programs of the system: not ours to check."""
 RELEASE = {f"deployment/{NAME}-operator", OPERATOR, f"daemonset/{AGENT}"}
 NAMESPACES = {NAMESPACE, AGENTS_NAMESPACE, "default"}

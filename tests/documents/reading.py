@@ -1,14 +1,19 @@
 """Reads Markdown as far as the tests need it: fences and their marks, inline code, headings, links.
 
-A fence of commands to be typed is ```sh, and the line above it says how it is known to work:
+A fence of commands to be typed is ```sh; one that shows what they print too is ```console, with its commands after `$ `
+or `# `. The line above says how it is known to work:
 
     <!-- run: here -->                     a test runs it in a copy of the page's files (test_run.py)
     <!-- run: api server -->               a test runs it against a real API server with the chart (test_api_server.py)
-    <!-- tried: tests/x.py::test_y -->     that test does the same with its own means
+    <!-- run: lab -->                      a test runs it beside a lab that the page brings up (test_lab.py)
+    <!-- run: ground -->                   a test runs it on three routers under Kubernetes (e2e/test_documents.py)
+    <!-- run: api server, ground -->       both do
     <!-- not run: why -->                  nothing runs it
 
-A ```console fence is a transcript: commands after `$ ` or `# `, and what they print. A fence that begins with a comment
-`# NAME` of a file is that file for the commands of its page.
+What a run ```console fence prints is compared, but for spaces, times and ages. Every other fence has a language of
+OTHER and holds no command. A fence that begins with a comment `# NAME` of a file is that file for the commands of its
+page. What stands between backticks in a sentence, or in an indented block (a synopsis of ours), is not run: that what
+it names exists is looked at.
 """
 
 from __future__ import annotations
@@ -17,15 +22,18 @@ import dataclasses
 import functools
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```([a-z]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"<!-- ((?:not )?[a-z]+): (.+) -->")
 FILE = re.compile(r"# ([\w.-]+\.(?:yaml|boot))\n")
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 INDENTED = re.compile(r"(?:^|\n)\n((?:    .*\n)+)")
+OTHER = {"yaml", "text", "python", "mermaid", ""}
+"""Languages of fences without commands: files, pictures, answers."""
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PROMPT = re.compile(r"^[$#] (.+)$", re.MULTILINE)
 
@@ -44,6 +52,22 @@ class Fence:
     def where(self) -> str:
         """For messages."""
         return f"{self.page}:{self.line}"
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The ways in which tests run it."""
+        kind, how = self.mark or ("", "")
+        return frozenset(how.split(", ")) if kind == "run" else frozenset()
+
+    @property
+    def script(self) -> str:
+        """What is typed."""
+        return "\n".join(PROMPT.findall(self.text)) + "\n" if self.language == "console" else self.text
+
+    @property
+    def printed(self) -> list[str]:
+        """What a transcript says that is printed, comparable (`comparable`)."""
+        return comparable(PROMPT.sub("", self.text)) if self.language == "console" else []
 
     @property
     def file(self) -> str | None:
@@ -73,10 +97,16 @@ def fences(page: str) -> tuple[Fence, ...]:
     found = []
     for match in FENCE.finditer(whole):
         before = whole[: match.start()].splitlines()
-        mark = MARK.fullmatch(before[-1]) if before else None
+        mark = MARK.fullmatch(before[-1].strip()) if before else None
         told = (mark[1], mark[2]) if mark else None
-        found.append(Fence(page, len(before) + 1, match[1], match[2], told))
+        found.append(Fence(page, len(before) + 1, match[2], textwrap.dedent(match[3]), told))
     return tuple(found)
+
+
+def comparable(printed: str) -> list[str]:
+    """Lines without what differs from one time to the next: spaces, times, ages."""
+    lines = (re.sub(r"\b\d+(\.\d+)? ?(ms|s|m)\b", "TIME", " ".join(line.split())) for line in printed.splitlines())
+    return [line for line in lines if line]
 
 
 def prose(page: str) -> str:
@@ -87,7 +117,7 @@ def prose(page: str) -> str:
 def transcripts(page: str) -> tuple[tuple[str, str], ...]:
     """The commands of the transcripts: (where, command)."""
     told = [f for f in fences(page) if f.language == "console"]
-    return tuple((f.where, command) for f in told for command in PROMPT.findall(f.text))
+    return tuple((f.where, command) for f in told for command in f.script.splitlines())
 
 
 def synopses(page: str) -> tuple[str, ...]:

@@ -6,66 +6,71 @@ And every block of commands says how it is known to work (reading.py).
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from documents import commands, reading
 from documents.reading import ROOT, Fence
-from test_security_page import named_in
 from vyos_api.v1alpha1 import parse
 
 PAGES = reading.pages()
-MARKS = {"run", "tried", "not run"}
-WAYS = {"here", "api server"}
-OTHER_SHELLS = {"bash", "shell", "zsh"}
+MARKS = {"run", "not run"}
+WAYS = {"here", "api server", "lab", "ground"}
+COMMANDS = {"sh", "console"}
 PROGRAM = re.compile(r"(kubectl|helm|make|vyos-cluster|vyos-cluster-heartbeat|\.venv/bin/vyos-cluster) ([a-z-].*)")
 NO_COMMANDS = {"vyos-cluster heartbeat v1"}
 """What begins like a command and is none: the label of the heartbeat key."""
+TYPED = re.compile(rf" *(?:[$#] )?{PROGRAM.pattern}| *\$ \w")
+"""A line that a person could type, in a block that is said to have nothing of the kind."""
 ELLIPSIS = re.compile("[…{}<>]|\\.\\.\\.")
 
 
 def blocks(page: str) -> list[Fence]:
-    return [f for f in reading.fences(page) if f.language == "sh"]
+    return [f for f in reading.fences(page) if f.language in COMMANDS]
 
 
 def brought(page: str) -> list[str]:
     """The files that a page brings or makes."""
-    made = [name for f in blocks(page) for name in re.findall(r"> ([\w.-]+)$", f.text, re.MULTILINE)]
+    made = [name for f in blocks(page) for name in re.findall(r"> ([\w.-]+)$", f.script, re.MULTILINE)]
     return [f.file for f in reading.fences(page) if f.file] + made
 
 
-def unmarked(fence: Fence) -> str | None:
-    """What is wrong with the mark of a block of commands."""
+def unknown(fence: Fence) -> str | None:
+    """Why it is not known how a block works, or that nothing is to be done with it."""
+    if fence.language in reading.OTHER:
+        line = next((line for line in fence.text.splitlines() if TYPED.match(line)), None)
+        return f"has a command, {line!r}: write ```sh or ```console" if line else None
+    if fence.language not in COMMANDS:
+        return f"is a block of {fence.language}: write ```sh, ```console or one of {reading.OTHER}"
     if fence.mark is None or fence.mark[0] not in MARKS:
-        return "says not how it is known to work: <!-- run: … -->, <!-- tried: … --> or <!-- not run: why -->"
-    kind, how = fence.mark
-    if kind == "run" and how not in WAYS:
-        return f"cannot be run {how!r}"
-    if kind == "tried":
-        path, _, name = how.partition("::")
-        if name not in named_in(path):
-            return f"there is no test {how}"
+        return "says not how it is known to work: <!-- run: … --> or <!-- not run: why -->"
+    if fence.mark[0] == "run" and not fence.ways <= WAYS:
+        return f"cannot be run {fence.mark[1]!r}: only {', '.join(sorted(WAYS))}"
+    if fence.language == "console" and fence.script == "\n":
+        return "is a transcript without a command: `$ ` or `# ` before it"
     return None
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_says_how_it_is_known_to_work(page: str) -> None:
-    assert [f"{f.where}: {why}" for f in blocks(page) if (why := unmarked(f))] == []
-    assert [f.where for f in reading.fences(page) if f.language in OTHER_SHELLS] == [], "write ```sh"
+    assert [f"{f.where}: {why}" for f in reading.fences(page) if (why := unknown(f))] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_transcript_has_prompts(page: str) -> None:
-    told = {where for where, _ in reading.transcripts(page)}
-    assert [f.where for f in reading.fences(page) if f.language == "console" and f.where not in told] == []
+def test_no_block_escapes(page: str) -> None:
+    """Every ``` begins or ends a block that was read, and indented blocks are synopses of our own commands."""
+    ticks = [line for line in reading.text(page).splitlines() if line.lstrip().startswith("```")]
+    assert len(ticks) == 2 * len(reading.fences(page))
+    assert "~~~" not in reading.text(page)
+    assert [line for line in reading.synopses(page) if not line.startswith("vyos-cluster")] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_the_blocks_name_exists(page: str) -> None:
-    wrong = [f"{f.where}: {why}" for f in blocks(page) for why in commands.problems(f.text, brought(page))]
-    told = reading.transcripts(page)
-    assert wrong + [f"{where}: {why}" for where, c in told for why in commands.problems(c, brought(page))] == []
+    wrong = [f"{f.where}: {why}" for f in blocks(page) for why in commands.problems(f.script, brought(page))]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -135,16 +140,40 @@ def test_the_checks_find(command: str, why: str) -> None:
     assert any(why in found for found in commands.problems(command)), commands.problems(command)
 
 
-def test_a_mark_that_says_nothing_is_found() -> None:
-    fence = Fence("x.md", 1, "sh", "make check\n", None)
-    assert unmarked(fence) is not None
-    for mark in (("run", "somewhere"), ("tried", "tests/cli/test_lab.py::test_nobody_wrote"), ("untried", "why")):
-        assert unmarked(Fence("x.md", 1, "sh", "make check\n", mark)) is not None
-    assert unmarked(Fence("x.md", 1, "sh", "make check\n", ("not run", "it takes hours"))) is None
+@pytest.mark.parametrize(
+    ("language", "text", "mark", "why"),
+    [
+        ("sh", "make check\n", None, "says not how it is known to work"),
+        ("sh", "make check\n", ("untried", "why"), "says not how it is known to work"),
+        ("sh", "make check\n", ("run", "somewhere"), "cannot be run 'somewhere'"),
+        ("sh", "make check\n", ("run", "here, there"), "cannot be run 'here, there'"),
+        ("console", "$ make check\n", None, "says not how it is known to work"),
+        ("console", "make check\n", ("run", "here"), "is a transcript without a command"),
+        ("", "make check\n", None, "has a command"),
+        ("bash", "make check\n", ("run", "here"), "is a block of bash"),
+        ("text", "node1   node2\n  $ make check\n", None, "has a command, '  $ make check'"),
+        ("text", ".venv/bin/vyos-cluster lab up\n", None, "has a command"),
+    ],
+)
+def test_a_block_that_nothing_runs_is_found(language: str, text: str, mark: tuple[str, str] | None, why: str) -> None:
+    assert why in (unknown(Fence("x.md", 1, language, text, mark)) or "")
+
+
+def test_a_block_with_a_reason_is_let_be() -> None:
+    assert unknown(Fence("x.md", 1, "sh", "make check\n", ("not run", "it takes hours"))) is None
+    assert unknown(Fence("x.md", 1, "sh", "make check\n", ("run", "api server, ground"))) is None
+    assert unknown(Fence("x.md", 1, "text", "edge.yaml\n     | kubectl apply\n", None)) is None
+
+
+def test_a_block_in_a_list_is_read(tmp_path: Path) -> None:
+    page = tmp_path / "x.md"
+    page.write_text("1. Do:\n\n   <!-- run: here -->\n   ```sh\n   make a \\\n     b\n   ```\n")
+    (found,) = reading.fences(str(page))
+    assert (found.language, found.text, found.ways) == ("sh", "make a \\\n  b\n", frozenset({"here"}))
 
 
 def test_the_documents_are_there() -> None:
-    told = {f.mark[0] for p in PAGES for f in blocks(p) if f.mark}
-    assert told == MARKS, "each kind of mark is in use, or this test looks at nothing"
+    told = {way for p in PAGES for f in blocks(p) for way in f.ways}
+    assert told == WAYS, "each way is in use, or this test looks at nothing"
     assert {"README.md", "docs/start.md", "charts/vyos-cluster/README.md"} <= set(PAGES)
     assert (ROOT / "docs/index.md").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from documents import reading
 from documents.reading import ROOT, Fence
 
 TIMEOUT_S = 300
-"""Of one block; a command takes a second on a machine that is not busy."""
+"""Of one page; a command takes a second on a machine that is not busy."""
+BIN = Path(sys.executable).parent
+"""Where the project's own commands are."""
+MARK = "--- block"
+"""Between what blocks print."""
 
 
 def playground(page: str, folder: Path) -> Path:
@@ -29,29 +34,32 @@ def playground(page: str, folder: Path) -> Path:
 
 
 def run(blocks: Iterable[Fence], folder: Path, **environment: str) -> str:
-    """Run blocks one after another, each as a person's shell would; what they printed."""
-    said = ""
-    for block in blocks:
-        command = ["bash", "-euo", "pipefail", "-c", block.text]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block.where}:\n{block.text}\n{done.stdout}{done.stderr}"
-        said += done.stdout
-    return said
+    """Run blocks one after another in one shell, and compare what transcripts say; all that was printed."""
+    blocks = list(blocks)
+    everything = os.environ | environment
+    begin = [f"echo '{MARK} {block.where}' | tee /dev/stderr\n" for block in blocks]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail"],
+        input="".join(f"{first}{block.script}" for first, block in zip(begin, blocks, strict=True)),
+        cwd=folder,
+        env=everything | {"PATH": f"{BIN}:{everything['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    parts = done.stdout.split(f"{MARK} ")[1:]
+    said = [part.partition("\n")[2] for part in parts]
+    for block, printed in zip(blocks, said, strict=True):
+        if block.language == "console":
+            assert reading.comparable(printed) == block.printed, block.where
+    return "".join(said)
 
 
 def marked(page: str, *ways: str) -> list[Fence]:
     """The blocks of a page that are run in one of these ways."""
-    told = {("run", way) for way in ways}
-    return [f for f in reading.fences(page) if f.language == "sh" and f.mark in told]
+    return [f for f in reading.fences(page) if f.ways & set(ways)]
 
 
 HERE = [page for page in reading.pages() if marked(page, "here")]
@@ -79,6 +87,18 @@ def test_there_is_something_to_run() -> None:
 
 
 def test_a_command_that_fails_is_told_with_its_place(tmp_path: Path) -> None:
-    block = Fence("x.md", 7, "sh", "true\nfalse | cat\n", None)
+    blocks = [Fence("x.md", 7, "sh", "true\n", None), Fence("x.md", 9, "sh", "false | cat\n", None)]
+    with pytest.raises(AssertionError, match=r"x\.md:9"):
+        run(blocks, tmp_path)
+
+
+def test_a_transcript_that_is_not_so_is_told_with_its_place(tmp_path: Path) -> None:
+    right = Fence("x.md", 3, "console", "$ echo node1   41s\nnode1  3s\n", None)
+    assert run([right], tmp_path) == "node1 41s\n"
     with pytest.raises(AssertionError, match=r"x\.md:7"):
-        run([block], tmp_path)
+        run([right, Fence("x.md", 7, "console", "$ echo node1\nnode2\n", None)], tmp_path)
+
+
+def test_a_variable_lives_on_in_the_next_block(tmp_path: Path) -> None:
+    blocks = [Fence("x.md", 1, "sh", "A=b\n", None), Fence("x.md", 2, "sh", 'echo "$A"\n', None)]
+    assert run(blocks, tmp_path) == "b\n"
