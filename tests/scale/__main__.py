@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from ground.apiserver import ApiServer, apiserver
+from scale import machine
 from scale.fleet import CLUSTERS, Fleet
 from scale.http import Http, Json
 from sync.fakes import Daemon
@@ -30,28 +32,48 @@ from vyos_operator.presence import HEARTBEAT, KUBE_SYNC
 ROOT = Path(__file__).parents[2]
 OPERATOR_NS, AGENT_NS = "scale-operator", "scale-agents"
 MEMBERS = 3
-GIVE_UP_S = 600
+SERVERS = ("etcd", "kube-apiserver")
+GIVE_UP_S = 900
+STOP_S = 30
 EDITS_EACH_S = 0.2
 REAL = "node-000"
 """The node with a real kube-sync."""
 
 
+TARGETS: dict[str, float] = {
+    "cold to Programmed, s": 45,
+    "edit to ConfigMap p99, ms": 1000,
+    "operator RSS at most, MiB": 200,
+    "kube-sync RSS, MiB": 45,
+    "writes while quiet": 0,
+}
+"""What is aimed at with 1,000 clusters of three members on two processors that nobody else uses, 10 quiet minutes."""
+
+
 def main(argv: Sequence[str]) -> int:
-    """The command."""
+    """The command. A missed target is told, with a profile of the operator, and is no error: machines differ."""
     parser = argparse.ArgumentParser(prog="scale", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--nodes", type=int, default=300)
     parser.add_argument("--edits", type=int, default=300)
     parser.add_argument("--quiet-minutes", type=float, default=10.0)
+    parser.add_argument("--profile", choices=("missed", "always", "never"), default="missed", help="run once more so")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench-scale.json")
     options = parser.parse_args(argv)
-    with apiserver() as server, tempfile.TemporaryDirectory(prefix="vyos-cluster-scale-") as folder:
-        rows = asyncio.run(_run(server, Path(folder), options))
-    out = ROOT / "build" / "scale.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(rows, indent=1) + "\n")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is taken away
+    rows: dict[str, object] = {"load before": machine.load()}
+    rows |= _pass(options, profiled=False)
+    rows["load after"] = machine.load()
+    rows["missed"] = [name for name, most in TARGETS.items() if float(str(rows[name])) > most]
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if options.profile == "always" or (options.profile == "missed" and rows["missed"]):
+        say(f"missed: {rows['missed']}; once more under a profiler, for where the time goes")
+        rows["profile of the operator"] = _pass(options, profiled=True)["profile"]
+        options.out.write_text(json.dumps(rows, indent=1) + "\n")
     for name, value in rows.items():
-        print(f"{name:<44} {value}")
-    say(f"written to {out.relative_to(ROOT)}")
+        print(f"{name:<44} {value if not name.startswith('profile') else 'see the file'}")
+    say(f"written to {options.out}")
     return 0
 
 
@@ -60,7 +82,18 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-async def _run(server: ApiServer, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def _pass(options: argparse.Namespace, *, profiled: bool) -> dict[str, object]:
+    """All of it on an API server of its own; a profiled one ends after the edits, and its figures are not used."""
+    with apiserver() as server, tempfile.TemporaryDirectory(prefix="vyos-cluster-scale-") as name:
+        folder = Path(name)
+        profile = folder / "profile" if profiled else None
+        rows = asyncio.run(_run(server, folder, options, profile))
+        if profile is not None:
+            rows["profile"] = machine.profile_summary(profile)
+        return rows
+
+
+async def _run(server: ApiServer, folder: Path, options: argparse.Namespace, profile: Path | None) -> dict[str, object]:
     rows: dict[str, object] = {"clusters": options.clusters, "nodes": options.nodes, "processors": os.cpu_count()}
     nodes = [f"node-{n:03}" for n in range(options.nodes)]
     server.kubectl("apply", "-f", str(ROOT / "crds/vyosclusters.cluster.vyos.io.yaml"))
@@ -72,27 +105,45 @@ async def _run(server: ApiServer, folder: Path, options: argparse.Namespace) -> 
         async with _beside(fleet), _kube_sync(server, folder) as sync:
             await asyncio.sleep(2)
             say("starting the operator")
-            begun = time.monotonic()
-            with _process(folder / "operator.log", "vyos_operator", _operator_settings(server)) as operator:
+            with _operator(server, folder, profile) as operator:
+                processes = {name: pid for name, pid in machine.children().items() if name in SERVERS}
+                processes |= {"operator": operator.pid, "kube-sync": sync.pid, "harness, with its agents": os.getpid()}
+                begun, before = time.monotonic(), machine.Use.now(processes)
                 rows["cold to Programmed, s"] = round(await _programmed(http, options.clusters, begun, operator), 1)
                 rows["cold to last ConfigMap, s"] = round(max(at for _, at in fleet.seen.values()) - begun, 1)
+                rows["processor seconds while cold"] = machine.Use.now(processes).since(before)
+                rows["writes while cold"] = await http.writes()
                 say(f"all Programmed after {rows['cold to Programmed, s']} s; {options.edits} edits")
+                before = machine.Use.now(processes)
                 rows |= await _edits(http, fleet, options)
-                await _settled(http)
-                before = await http.writes()
-                if not all(before[kind] for kind in ("configmaps", "secrets", "vyosclusters")):
-                    raise RuntimeError(f"these counts miss what was written: {before}")
-                say(f"quiet for {options.quiet_minutes:g} minutes")
-                await asyncio.sleep(options.quiet_minutes * 60)
-                after = await http.writes()
-                rows["quiet minutes"] = options.quiet_minutes
-                rows["writes while quiet"] = {k: after[k] - before[k] for k in after}
-                rows |= {f"operator {k}": v for k, v in _memory(operator.pid).items()}
-                rows |= {f"kube-sync {k}": v for k, v in _memory(sync.pid).items()}
+                rows["processor seconds while editing"] = machine.Use.now(processes).since(before)
+                if profile is None:
+                    rows |= await _quiet(http, options, processes)
+                    rows |= {f"operator {k}": v for k, v in machine.memory_mib(operator.pid).items()}
+                    rows |= {f"kube-sync {k}": v for k, v in machine.memory_mib(sync.pid).items()}
                 for process, name in ((operator, "operator"), (sync, "kube-sync")):
                     if process.poll() is not None:
                         raise RuntimeError(f"{name} has ended: {(folder / f'{name}.log').read_text()[-2000:]}")
     return rows
+
+
+async def _quiet(http: Http, options: argparse.Namespace, processes: dict[str, int]) -> dict[str, object]:
+    """Nothing happens: what is written all the same."""
+    await _settled(http)
+    before = await http.writes()
+    if not all(before[kind] for kind in ("configmaps", "secrets", "vyosclusters")):
+        raise RuntimeError(f"these counts miss what was written: {before}")
+    say(f"quiet for {options.quiet_minutes:g} minutes")
+    used = machine.Use.now(processes)
+    await asyncio.sleep(options.quiet_minutes * 60)
+    after = await http.writes()
+    by_kind = {k: after[k] - before[k] for k in after}
+    return {
+        "quiet minutes": options.quiet_minutes,
+        "writes while quiet": sum(by_kind.values()),
+        "writes while quiet by kind": by_kind,
+        "processor seconds while quiet": machine.Use.now(processes).since(used),
+    }
 
 
 async def _populate(http: Http, nodes: list[str], clusters: int) -> None:
@@ -178,7 +229,11 @@ async def _edits(http: Http, fleet: Fleet, options: argparse.Namespace) -> dict[
             waits_ms.append(1000 * (await fleet.reaches(name, members, generation) - begun))
         await asyncio.sleep(EDITS_EACH_S)
     cuts = statistics.quantiles(waits_ms, n=100)
-    return {"edits": len(waits_ms), "edit to ConfigMap p50, ms": round(cuts[49]), "p99, ms": round(cuts[98])}
+    return {
+        "edits": len(waits_ms),
+        "edit to ConfigMap p50, ms": round(cuts[49]),
+        "edit to ConfigMap p99, ms": round(cuts[98]),
+    }
 
 
 async def _settled(http: Http) -> None:
@@ -210,18 +265,26 @@ async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[subproces
             "HEALTH_PORT": "0",
             "KUBECONFIG": str(server.kubeconfig),
         }
-        with _process(folder / "kube-sync.log", "vyos_agent.sync", settings) as process:
+        with _process(folder / "kube-sync.log", ("vyos_agent.sync",), settings) as process:
             yield process
 
 
-def _operator_settings(server: ApiServer) -> dict[str, str]:
-    return {
+@contextlib.contextmanager
+def _operator(server: ApiServer, folder: Path, profile: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """The real one; with `profile` it leaves there where its time went."""
+    settings = {
         "KUBECONFIG": str(server.kubeconfig),
         "OPERATOR_NAMESPACE": OPERATOR_NS,
         "AGENT_NAMESPACE": AGENT_NS,
         "LIVENESS_PORT": str(_free_port()),
         "POD_NAME": "scale-0",
     }
+    under = ("cProfile", "-o", str(profile), "-m") if profile is not None else ()
+    with _process(folder / "operator.log", (*under, "vyos_operator"), settings) as process:
+        yield process
+        if profile is not None:
+            process.terminate()
+            process.wait(timeout=STOP_S)
 
 
 def _free_port() -> int:
@@ -230,8 +293,8 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _process(log: Path, module: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    command = ["setpriv", "--pdeathsig=KILL", "--", sys.executable, "-m", module]
+def _process(log: Path, module: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["setpriv", "--pdeathsig=KILL", "--", sys.executable, "-m", *module]
     with open(log, "wb") as out:
         process = subprocess.Popen(
             command, env={"PATH": os.environ["PATH"], **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=out
@@ -244,13 +307,6 @@ def _process(log: Path, module: str, environment: dict[str, str]) -> Iterator[su
     finally:
         process.kill()
         process.wait()
-
-
-def _memory(pid: int) -> dict[str, float]:
-    """Resident memory now and at most, in MiB (VmRSS and VmHWM of proc(5))."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS", "VmHWM"))}
-    return {"RSS, MiB": round(found["VmRSS"], 1), "RSS at most, MiB": round(found["VmHWM"], 1)}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 CONNECTIONS = 24
 APPLY = "application/apply-patch+yaml"
 WRITES = re.compile(
-    r'^apiserver_request_total\{.*code="(?P<code>\d+)".*resource="(?P<resource>[a-z]+)".*'
+    r'^apiserver_request_total\{.*code="(?P<code>\d+)".*[,{]resource="(?P<resource>[a-z]+)".*'
     r'verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (?P<count>\S+)$'
 )
 OURS = ("configmaps", "secrets", "vyosclusters", "events")

@@ -7,6 +7,7 @@ are tried; text that passes them all can be parsed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import re
 
@@ -41,6 +42,7 @@ class Unit:
     name: str
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Address | Unit:
     """The address (in canonical spelling) or unit that the text means. Raises ServiceError."""
     for rule in RULES:

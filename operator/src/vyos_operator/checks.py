@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from vyos_api.nodeconfig import NodeConfig
-from vyos_api.problems import InvalidObject
 from vyos_api.reasons import AcceptedReason
-from vyos_api.render import members, render
-from vyos_api.v1alpha1 import Spec, VyosCluster, parse
+from vyos_api.render import members
+from vyos_api.v1alpha1 import Spec, VyosCluster
 from vyos_operator import claims, presence, psk
+from vyos_operator.rendering import Rendering
 from vyos_operator.world import Finding, World
 
 LISTED_MAX = 8
@@ -31,16 +31,18 @@ class Verdict:
     """Something the user should know about a spec that is accepted all the same."""
     configs: tuple[NodeConfig, ...] = ()
     secret: bytes = dataclasses.field(default=b"", repr=False)
+    rendering: Rendering | None = dataclasses.field(default=None, repr=False)
+    """Where `configs` are from."""
 
 
 def judge(world: World, reported: Collection[str]) -> Verdict:
     """Accept or refuse the newest spec. `reported`: the members that ever did."""
-    try:
-        cluster = parse({key: value for key, value in world.cluster.items() if key != "status"})
-    except InvalidObject as error:
-        return Verdict(Finding(AcceptedReason.INVALID_SPEC, str(error)))
+    rendering = world.rendered()
+    cluster = rendering.cluster
+    if cluster is None:
+        return Verdict(Finding(AcceptedReason.INVALID_SPEC, rendering.problem))
     for check in CHECKS:
-        refusal = check(world, cluster)
+        refusal = check(world, rendering, cluster)
         if refusal is not None:
             return Verdict(refusal)
     secret = psk.find(world, cluster.spec)
@@ -48,23 +50,24 @@ def judge(world: World, reported: Collection[str]) -> Verdict:
     return Verdict(
         refusal=None,
         note=unknown_nodes(world, cluster.spec) or nodes_without_agent(world, cluster.spec, reported),
-        configs=tuple(render(cluster, m, world.addresses, world.cordoned) for m in members(cluster.spec)),
+        configs=rendering.configs(world.addresses, world.cordoned),
+        rendering=rendering,
         secret=secret,
     )
 
 
-def secret_usable(world: World, cluster: VyosCluster) -> Finding | None:
+def secret_usable(world: World, _rendering: Rendering, cluster: VyosCluster) -> Finding | None:
     """The pre-shared secret is there and can be used."""
     found = psk.find(world, cluster.spec)
     return found if isinstance(found, Finding) else None
 
 
-def addresses_free(world: World, cluster: VyosCluster) -> Finding | None:
+def addresses_free(world: World, rendering: Rendering, cluster: VyosCluster) -> Finding | None:
     """No other cluster holds an address of this one on the same node, or asked for it first."""
     mine = claims.Claim(
         cluster=cluster.metadata.name,
         created=world.created,
-        asked=claims.places(render(cluster, members(cluster.spec)[0])),
+        asked=rendering.asked,
         held=world.held,
     )
     taken = claims.conflicts(mine, world.rivals)
@@ -83,7 +86,7 @@ def addresses_free(world: World, cluster: VyosCluster) -> Finding | None:
     return Finding(AcceptedReason.ADDRESS_CONFLICT, message)
 
 
-CHECKS: tuple[Callable[[World, VyosCluster], Finding | None], ...] = (
+CHECKS: tuple[Callable[[World, Rendering, VyosCluster], Finding | None], ...] = (
     secret_usable,
     addresses_free,
 )

@@ -9,6 +9,7 @@ both would hold it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -111,6 +112,7 @@ def _all(claim: Claim | None) -> frozenset[Place]:
     return claim.asked | claim.held if claim else frozenset()
 
 
+@functools.lru_cache(maxsize=4096)
 def _text(address: Address) -> str:
     found = ipaddress.ip_address(address.address)
     return f"{found}%{address.interface}" if found.is_link_local and address.interface else str(found)

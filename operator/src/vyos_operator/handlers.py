@@ -30,6 +30,21 @@ class Endless:
             yield RETRY_MAX_S
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object at each event to compare it with the last one; nothing here asks for that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """An object's essence: nothing."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """The essence that was last stored: none was."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
 def register(store: Store, watches: Iterable[Watch], on_listed: Callable[[], None]) -> kopf.OperatorRegistry:
     """A registry whose handlers put into `store` what these watches show; `on_listed`: a watch has begun anew."""
     registry = kopf.OperatorRegistry()
@@ -56,6 +71,7 @@ def settings() -> kopf.OperatorSettings:
     found.posting.enabled = False
     found.scanning.disabled = True  # needs rights, and misses a CRD that comes later: main waits for it
     found.peering.standalone = True
+    found.persistence.diffbase_storage = NoDiffs()
     found.queueing.idle_timeout = 1.0  # each object's idle worker delays the end by this
     found.networking.error_backoffs = Endless()
     found.networking.request_timeout = 30.0

@@ -13,7 +13,7 @@ from vyos_api import names
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.reasons import AcceptedReason, ConditionType, EventAction, OwnershipReason
 from vyos_api.v1alpha1 import GroupStatus, Status
-from vyos_operator import checks, claims, health, kinds, manifests, presence, psk, status
+from vyos_operator import checks, health, kinds, manifests, presence, psk, status
 from vyos_operator.checks import Verdict
 from vyos_operator.rotation import Rotation, rotate
 from vyos_operator.world import Body, Plan, Ref, World
@@ -68,7 +68,7 @@ def plan_for(world: World) -> Plan:
         prune=_to_prune(known, verdict),
         events=(*_verdict_events(world, verdict, known), *_ownership_events(world, running, known)),
         status=None if status.same(fields, raw) else fields,
-        holds=claims.places(verdict.configs[0]) if verdict.configs else None,
+        holds=verdict.rendering.asked if verdict.rendering is not None else None,
     )
 
 
@@ -92,15 +92,21 @@ def _rotation(world: World, verdict: Verdict, known: Status, state: health.Healt
 
 
 def _children(world: World, verdict: Verdict, rotation: Rotation | None) -> tuple[tuple[Body, Body | None], ...]:
-    """What the agents must find, each with what is there. The key Secret first: without it they can do nothing."""
+    """What the agents may not find as it shall be, each with what is there. The key Secret first, as all need it."""
     wanted: list[tuple[Body, Body | None]] = []
     if rotation is not None:
         name = world.cluster["metadata"]["name"]
         wanted.append((manifests.key_secret(name, rotation.keys, world.agent_namespace), world.key_secret))
     found = {body["metadata"]["name"]: body for body in world.config_maps}
     for config in verdict.configs:
+        there = found.get(names.config_map(config.cluster, config.node))
+        if there is not None and verdict.rendering is not None and verdict.rendering.built(config, there):
+            continue
         body = manifests.config_map(config, world.agent_namespace)
-        wanted.append((body, found.get(body["metadata"]["name"])))
+        if there is not None and verdict.rendering is not None and manifests.as_built(body, there):
+            verdict.rendering.found_built(config, there)
+        else:
+            wanted.append((body, there))
     return tuple(wanted)
 
 

@@ -8,7 +8,9 @@ nothing about clusters and never talks to the API.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import math
 from collections.abc import Awaitable, Callable
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ class WorkQueue:
         self._reconcile = reconcile
         self._workers = workers
         self._due: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        """All of `_due` but names under work, and what was true before; the one that is due first is on top."""
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -41,8 +45,9 @@ class WorkQueue:
     def mark(self, name: str, *, delay_s: float = SETTLE_S) -> None:
         """Have a look at `name` soon. A name that waits for a retry is looked at earlier, but not in a tight loop."""
         due = max(asyncio.get_running_loop().time() + delay_s, self._not_before.get(name, 0.0))
-        self._due[name] = min(self._due.get(name, due), due)
-        self._changed.set()
+        if due < self._due.get(name, math.inf):
+            self._put(name, due)
+            self._changed.set()
 
     @property
     def idle(self) -> bool:
@@ -68,7 +73,17 @@ class WorkQueue:
                 self._not_before.pop(name, None)
             finally:
                 self._busy.discard(name)
+                if name in self._due:
+                    self._put(name, self._due[name])
                 self._changed.set()
+
+    def _put(self, name: str, due: float) -> None:
+        self._due[name] = due
+        heapq.heappush(self._heap, (due, name))
+
+    def _stale(self, due: float, name: str) -> bool:
+        """Whether an entry of the heap counts no more, or not now: it is put there anew when its worker is done."""
+        return name in self._busy or self._due.get(name) != due
 
     def _failed(self, name: str, error: Exception) -> None:
         count = self._failures[name] = self._failures.get(name, 0) + 1
@@ -91,10 +106,11 @@ class WorkQueue:
         """The name that is due first and that no other worker has; waits for one."""
         loop = asyncio.get_running_loop()
         while True:
-            waiting = [(due, name) for name, due in self._due.items() if name not in self._busy]
-            due, name = min(waiting, default=(None, ""))
-            wait_s = None if due is None else due - loop.time()
+            while self._heap and self._stale(*self._heap[0]):
+                heapq.heappop(self._heap)
+            wait_s = self._heap[0][0] - loop.time() if self._heap else None
             if wait_s is not None and wait_s <= 0:
+                _, name = heapq.heappop(self._heap)
                 del self._due[name]
                 return name
             self._changed.clear()

@@ -13,12 +13,10 @@ from typing import Any
 
 from vyos_api import names, rules
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
-from vyos_api.problems import InvalidObject
-from vyos_api.render import members, render
-from vyos_api.v1alpha1 import VyosCluster, parse
 from vyos_operator import claims, kinds, presence
 from vyos_operator.claims import Claim, Claims, Place
 from vyos_operator.kinds import Kind, Watch
+from vyos_operator.rendering import Rendering
 from vyos_operator.settings import Settings
 from vyos_operator.world import Absence, Body, World
 
@@ -34,11 +32,23 @@ class _Known:
     members: frozenset[str]
     secret: str | None
     asked: frozenset[Place]
+    rendering: Rendering
     planned: frozenset[Place] = frozenset()
     owners: dict[str, str] = dataclasses.field(default_factory=dict)
     """The owner of each group by the status."""
     former: dict[str, str] = dataclasses.field(default_factory=dict)
     """The owner before that, where a change was seen."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scene:
+    """What all clusters have in common: Nodes and agents. Made anew when one of them changed, not at every look."""
+
+    addresses: Mapping[str, tuple[str, ...]]
+    nodes: frozenset[str]
+    lost: frozenset[str]
+    cordoned: frozenset[str]
+    agents: Mapping[str, Absence | None]
 
 
 class Store:
@@ -53,12 +63,17 @@ class Store:
         self._pods: dict[str, dict[str, Absence | None]] = {}
         self._agents: dict[str, Absence | None] = {}
         self._claims = Claims()
+        self._held: dict[str, frozenset[Place]] = {}
+        """What each ConfigMap lets its member hold."""
+        self._by_member: dict[str, set[str]] = {}
+        self._indexed: dict[str, frozenset[str]] = {}
+        self._scene: _Scene | None = None
 
     def put(self, kind: Kind, body: Body) -> None:
-        """An object as it is now, from a watch or from the answer to a write; what is older than known is ignored."""
+        """An object as it is now, from a watch or the answer to a write; what is known, or older, is ignored."""
         key = _key(body)
         before = self._objects[kind].get(key)
-        if before is not None and _older(body, before):
+        if before is not None and not _newer(body, before):
             return
         after = _trimmed(kind, body)
         self._objects[kind][key] = after
@@ -103,33 +118,26 @@ class Store:
             return None
         settings, secrets = self._settings, self._objects[kinds.SECRETS]
         reference = self._known[name].secret
-        addresses: dict[str, tuple[str, ...]] = {}
-        lost: list[str] = []
-        cordoned: list[str] = []
-        for (_, node), facts in self._objects[kinds.NODES].items():  # once: there may be hundreds
-            addresses[node] = facts["addresses"]
-            if facts["lost"]:
-                lost.append(node)
-            if facts["cordoned"]:
-                cordoned.append(node)
+        scene = self._scene = self._scene or _scene(self._objects[kinds.NODES], self._agents)
         return World(
             now=now,
             operator_namespace=settings.operator_namespace,
             agent_namespace=settings.agent_namespace,
             instance=settings.instance,
             cluster=body,
-            nodes=frozenset(addresses),
-            lost=frozenset(lost),
-            cordoned=frozenset(cordoned),
+            nodes=scene.nodes,
+            lost=scene.lost,
+            cordoned=scene.cordoned,
             secret=secrets.get((settings.operator_namespace, reference)) if reference else None,
             config_maps=tuple(self._children.get(name, {}).values()),
             key_secret=secrets.get((settings.agent_namespace, names.key_secret(name))),
             created=claim.created,
             held=claim.held,
             rivals=self._claims.rivals(name),
-            addresses=addresses,
-            agents=dict(self._agents),
+            addresses=scene.addresses,
+            agents=scene.agents,
             former=dict(self._known[name].former),
+            rendering=self._known[name].rendering,
         )
 
     def _changed(self, kind: Kind, key: tuple[str, str], before: Body | None, after: Body | None) -> None:
@@ -138,6 +146,7 @@ class Store:
             self._cluster_changed(name, after)
         elif kind is kinds.NODES:
             if before is None or after is None or _told(before) != _told(after):
+                self._scene = None
                 self._mark_members(name)
         elif kind is kinds.CONFIG_MAPS:
             if namespace == self._settings.agent_namespace:
@@ -150,19 +159,27 @@ class Store:
     def _cluster_changed(self, name: str, body: Body | None) -> None:
         if body is None:
             self._known.pop(name, None)
+            self._index(name, frozenset())
         else:
             meta = body["metadata"]
             generation = (meta.get("uid", ""), meta.get("generation", 0), "deletionTimestamp" in meta)
             known = self._known.get(name)
-            if known is None or known.generation != generation:
+            changed = known is None or known.generation != generation
+            if known is None or changed:
                 same_life = known if known and known.generation[0] == generation[0] else None
-                self._known[name] = _remember(body, generation, same_life)
-            _note_owners(self._known[name], body)
+                known = self._known[name] = _remember(body, generation, same_life)
+                self._index(name, known.members)
+            _note_owners(known, body)
             self._mark(name)
+            if not changed:
+                return  # what a status says changes no claim
         self._claim(name)
 
     def _child_changed(self, name: str, before: Body | None, after: Body | None) -> None:
         old, new = _label(before), _label(after)
+        self._held.pop(name, None)
+        if new is not None and after is not None:
+            self._held[name] = claims.held(_configs([after]))
         if old is not None and old != new:
             del self._children[old][name]
         if new is not None and after is not None:
@@ -184,7 +201,8 @@ class Store:
                 self._agents[node] = new
             else:
                 del self._pods[node]
-            if new != old:
+            if new != old or not pods:
+                self._scene = None
                 self._mark_members(node)
 
     def _secret_changed(self, namespace: str, name: str) -> None:
@@ -196,7 +214,7 @@ class Store:
     def _claim(self, name: str) -> None:
         """Work out anew what a cluster claims, and wake those that it meets."""
         known, body = self._known.get(name), self._objects[kinds.CLUSTERS].get(("", name))
-        held = claims.held(_configs(self._children.get(name, {}).values()))
+        held = frozenset().union(*(self._held[child] for child in self._children.get(name, {})))
         claim = None
         if known is not None and body is not None:
             created = body["metadata"].get("creationTimestamp", "")
@@ -206,7 +224,18 @@ class Store:
         self._mark_all(self._claims.replace(name, claim))
 
     def _mark_members(self, node: str) -> None:
-        self._mark_all(n for n, known in self._known.items() if node in known.members)
+        self._mark_all(self._by_member.get(node, ()))
+
+    def _index(self, name: str, members: frozenset[str]) -> None:
+        """Note whose member is who, so that a Node's change costs what it concerns."""
+        for node in self._indexed.pop(name, frozenset()) - members:
+            self._by_member[node].discard(name)
+            if not self._by_member[node]:
+                del self._by_member[node]
+        for node in members:
+            self._by_member.setdefault(node, set()).add(name)
+        if members:
+            self._indexed[name] = members
 
     def _mark_all(self, found: Iterable[str]) -> None:
         for name in list(found):
@@ -223,13 +252,13 @@ def _key(body: Body) -> tuple[str, str]:
     return body["metadata"].get("namespace") or "", body["metadata"]["name"]
 
 
-def _older(body: Body, known: Body) -> bool:
-    """Whether `body` is an earlier state: the answer to a write overtakes the watch, and so does a next life.
+def _newer(body: Body, known: Body) -> bool:
+    """Whether `body` may be a later state: the answer to a write overtakes the watch, and so does a next life.
 
     resourceVersions of one kind are whole numbers that grow, across lives too (KEP-5504; true of etcd all along).
     """
     new, old = version(body)[1], version(known)[1]
-    return new.isdecimal() and old.isdecimal() and int(new) < int(old)
+    return not (new.isdecimal() and old.isdecimal()) or int(new) > int(old)
 
 
 def _trimmed(kind: Kind, body: Body) -> Body:
@@ -242,6 +271,16 @@ def _trimmed(kind: Kind, body: Body) -> Body:
         node = (body.get("spec") or {}).get("nodeName") or ""
         return {"metadata": meta, "node": node, "absence": presence.of_pod(body)}
     return {**body, "metadata": meta}
+
+
+def _scene(nodes: Mapping[tuple[str, str], Body], agents: Mapping[str, Absence | None]) -> _Scene:
+    return _Scene(
+        addresses={name: facts["addresses"] for (_, name), facts in nodes.items()},
+        nodes=frozenset(name for _, name in nodes),
+        lost=frozenset(name for (_, name), facts in nodes.items() if facts["lost"]),
+        cordoned=frozenset(name for (_, name), facts in nodes.items() if facts["cordoned"]),
+        agents=dict(agents),
+    )
 
 
 def _told(node: Body) -> tuple[bool, bool, tuple[str, ...]]:
@@ -281,26 +320,17 @@ def _note_owners(known: _Known, body: Body) -> None:
 
 
 def _remember(body: Body, generation: tuple[str, int, bool], before: _Known | None) -> _Known:
-    cluster = parsed(body)
-    asked: frozenset[Place] = frozenset()
-    member_names: frozenset[str] = frozenset()
-    if cluster is not None:
-        member_names = frozenset(members(cluster.spec))
-        if not generation[2]:
-            asked = claims.places(render(cluster, min(member_names)))
-    if before is None:
-        return _Known(generation, member_names, _reference(body), asked)
-    return dataclasses.replace(
-        before, generation=generation, members=member_names, secret=_reference(body), asked=asked
+    rendering = Rendering(body)
+    fresh = _Known(
+        generation=generation,
+        members=frozenset(rendering.members),
+        secret=_reference(body),
+        asked=frozenset() if generation[2] else rendering.asked,
+        rendering=rendering,
     )
-
-
-def parsed(body: Body) -> VyosCluster | None:
-    """The cluster if its spec is valid; its status is not looked at."""
-    try:
-        return parse({key: value for key, value in body.items() if key != "status"})
-    except InvalidObject:
-        return None
+    if before is None:
+        return fresh
+    return dataclasses.replace(fresh, planned=before.planned, owners=before.owners, former=before.former)
 
 
 def _reference(body: Body) -> str | None:
