@@ -16,6 +16,7 @@ import pytest
 
 from chart.helm import AGENT_NAMESPACE
 from ground.apiserver import ApiServer
+from ground.refusing import refusing
 from ground.shell import GroundError
 from sync import fakes
 from sync.fakes import Daemon, until
@@ -25,6 +26,9 @@ from vyos_api.v1alpha1 import VyosCluster
 
 pytestmark = pytest.mark.apiserver
 RSS_MAX_KIB = 45 * 1024
+REFUSED_S = 10
+REQUESTS_PER_S_MAX = 5
+"""Of one agent while nothing works: two watches and the status, each every 1.5 s at the most seldom."""
 CLUSTER = {
     "apiVersion": "cluster.vyos.io/v1alpha1",
     "kind": "VyosCluster",
@@ -124,11 +128,13 @@ def node(
     apiserver: ApiServer, agents: dict[str, Path], tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
 ) -> Callable[..., contextlib.AbstractAsyncContextManager[Agent]]:
     @contextlib.asynccontextmanager
-    async def start(name: str = "node1", *, reachable: bool = True, relist_s: int = 60) -> AsyncIterator[Agent]:
+    async def start(
+        name: str = "node1", *, reachable: bool = True, relist_s: int = 60, way_port: int = 0
+    ) -> AsyncIterator[Agent]:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         port = unused_tcp_port_factory()
-        upstream = urlsplit(apiserver.url).port
+        upstream = way_port or urlsplit(apiserver.url).port
         assert upstream is not None
         kubeconfig = agents[name].with_name(f"proxied-{name}.conf")
         kubeconfig.write_text(agents[name].read_text().replace(apiserver.url, f"https://127.0.0.1:{port}"))
@@ -254,6 +260,22 @@ async def test_an_api_server_that_falls_silent(operator: Operator, node: Any) ->
         await asyncio.sleep(7)
         await agent.proxy.thaw()
         await shows(lambda: operator.group().get("epoch") == 3, timeout_s=5, what="the status catches up")
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_an_api_server_that_refuses(operator: Operator, node: Any, apiserver: ApiServer, status: int) -> None:
+    await asyncio.to_thread(operator.create)
+    with refusing(apiserver) as way:
+        async with node(way_port=way.port) as agent:
+            await shows(lambda: operator.node("node1"))
+            way.refuse(status)
+            await agent.daemon.own("edge", "g1", epoch=3)
+            await asyncio.sleep(REFUSED_S)
+            assert agent.daemon.told == {"edge": 1}
+            assert len(way.refused) / REFUSED_S <= REQUESTS_PER_S_MAX
+            way.mend()
+            await shows(lambda: operator.group().get("epoch") == 3, timeout_s=5, what="the status catches up")
+            assert agent.process.returncode is None
 
 
 async def test_a_watch_that_falls_silent_is_healed_by_the_next_list(operator: Operator, node: Any) -> None:

@@ -31,7 +31,7 @@ from kubernetes.aio import client, config
 from vyos_api import names
 from vyos_operator import kinds, manifests
 from vyos_operator.kinds import Kind, Watch
-from vyos_operator.queue import Retry
+from vyos_operator.queue import Outage, Retry
 from vyos_operator.store import Store, Version
 from vyos_operator.world import Body, Plan, Ref
 
@@ -61,7 +61,11 @@ class ApiError(Retry):
         return 400 <= self.status < 500 and self.status != 429
 
 
-class Unreachable(Retry):
+class Overloaded(ApiError, Outage):
+    """429 or 5xx: a refusal that is about the API server, not about what was asked."""
+
+
+class Unreachable(Outage):
     """No answer at all."""
 
 
@@ -256,7 +260,8 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"{what}: {type(error).__name__}") from None
         if not 200 <= answer.status < 300:
-            raise ApiError(what, answer.status, *_refusal(data))
+            ill = answer.status == 429 or answer.status >= 500
+            raise (Overloaded if ill else ApiError)(what, answer.status, *_refusal(data))
         found: dict[str, Any] = json.loads(data)
         return found
 

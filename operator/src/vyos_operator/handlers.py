@@ -16,9 +16,9 @@ from vyos_operator import cluster, kinds
 from vyos_operator.kinds import Kind, Watch
 from vyos_operator.store import Store
 
-RETRY_S = (1.0, 2.0, 3.0)
-RETRY_MAX_S = 5.0
-"""After an outage the watches are back within this, and the status has caught up."""
+RETRY_S = (1.0, 2.0)
+RETRY_MAX_S = 3.0
+"""After an outage the watches are back within this, so that the status has caught up 5 s after it."""
 
 
 class Endless:

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,23 @@ BACKOFF_MAX_S = 60.0
 """The first retry and the longest wait between two; each failure doubles."""
 
 
+OUTAGE_FIRST_S = 1.0
+OUTAGE_MAX_S = 3.0
+"""The wait after an Outage: no less than a server's Retry-After (1 s in kube-apiserver), and soon enough to have caught
+up 5 s after its end."""
+OUTAGE_TRIES_PER_S = 2.5
+"""With many names the waits are longer, so that all of them together ask about so often; the first that succeeds tells
+that the outage is over, and the others follow at once."""
+OUTAGE_OVER = 3
+"""So many failures in a row make an outage; one name may always fail, by a webhook that answers 500 for it alone."""
+
+
 class Retry(Exception):
     """A failure that time may mend (the API server, mostly): logged in one line, without a traceback."""
+
+
+class Outage(Retry):
+    """The server did not answer, or was in no state to: it is not about the name."""
 
 
 class WorkQueue:
@@ -39,6 +55,9 @@ class WorkQueue:
         """All of `_due` but names under work, and what was true before; the one that is due first is on top."""
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._outage: set[str] = set()
+        """The names whose last try met an outage."""
+        self._in_a_row = 0
         self._not_before: dict[str, float] = {}
         self._changed = asyncio.Event()
 
@@ -71,11 +90,20 @@ class WorkQueue:
             else:
                 self._failures.pop(name, None)
                 self._not_before.pop(name, None)
+                self._worked(name)
             finally:
                 self._busy.discard(name)
                 if name in self._due:
                     self._put(name, self._due[name])
                 self._changed.set()
+
+    def _worked(self, name: str) -> None:
+        """The server answered: what failed because it did not is due again."""
+        self._outage.discard(name)
+        if self._in_a_row >= OUTAGE_OVER:
+            for other in self._outage:
+                self.mark(other, delay_s=0.0)
+        self._in_a_row = 0
 
     def _put(self, name: str, due: float) -> None:
         self._due[name] = due
@@ -88,6 +116,12 @@ class WorkQueue:
     def _failed(self, name: str, error: Exception) -> None:
         count = self._failures[name] = self._failures.get(name, 0) + 1
         wait_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(count - 1, 16))
+        if isinstance(error, Outage):
+            self._outage.add(name)
+            self._in_a_row += 1
+            wait_s = random.uniform(OUTAGE_FIRST_S, max(OUTAGE_MAX_S, 2 * len(self._outage) / OUTAGE_TRIES_PER_S))
+        else:
+            self._worked(name)  # it was answered
         now = asyncio.get_running_loop().time()
         self._not_before[name] = now + BACKOFF_FIRST_S
         due = max(self._due.get(name, now + wait_s), self._not_before[name])

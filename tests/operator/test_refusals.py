@@ -1,0 +1,54 @@
+"""An API server that answers 429 or 500 for a while: the operator spares it, and has caught up soon after."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ground.refusing import refusing
+
+from . import harness
+from .harness import Agents, Api, spec, until
+
+pytestmark = pytest.mark.apiserver
+Make = Callable[..., Agents]
+
+ILL_S = 20
+"""Long enough for a wait that doubles to be far beyond CATCH_UP_S."""
+CATCH_UP_S = 8.0
+"""The aim is 5 s; a loaded machine gets some more."""
+PER_S_MAX = 10
+"""Requests a second while nothing works: watches and clusters together."""
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_what_was_refused_is_carried_out_when_the_server_is_well(
+    api: Api, account: Path, make: Make, tmp_path: Path, status: int
+) -> None:
+    clusters = [f"edge{number}" for number in range(12)]
+    with (
+        refusing(api.server) as way,
+        harness.operator(way.kubeconfig(account), tmp_path, AUDIT_SECONDS="3600") as operator,
+    ):
+        for number, name in enumerate(clusters):
+            make(name, spec(address=f"192.168.0.{100 + number}/24/eth0"))
+        for name in clusters:
+            api.says(name, "Accepted", "True", "Accepted")
+        time.sleep(1)
+        way.refuse(status, watches=False)
+        for name in clusters:  # the operator sees it, and cannot mend it
+            api.collect(name)
+        time.sleep(ILL_S)
+        refused = [at for at, _, _ in way.refused]
+        assert operator.process.poll() is None
+        assert operator.health()[0] == 200
+        assert len(refused) >= len(clusters), "it has tried"
+        assert len(refused) / ILL_S <= PER_S_MAX
+        way.mend()
+        well = time.monotonic()
+        for name in clusters:
+            until(lambda name=name: api.config_map(name, "node2"), f"{name} to have its ConfigMaps", 90)  # type: ignore[misc]
+        took_s = time.monotonic() - well
+        print(f"{status}: {len(refused)} requests in {ILL_S} s; all written {took_s:.1f} s after the end")
+        assert took_s <= CATCH_UP_S
