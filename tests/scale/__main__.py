@@ -38,11 +38,14 @@ STOP_S = 30
 EDITS_EACH_S = 0.2
 REAL = "node-000"
 """The node with a real kube-sync."""
+OTHER, MOVED = "node-001", "cluster-0000"
+"""A cluster of both."""
 
 
 TARGETS: dict[str, float] = {
     "cold to Programmed, s": 45,
     "edit to ConfigMap p99, ms": 1000,
+    "move to kubectl get p95, ms": 1000,
     "operator RSS at most, MiB": 200,
     "kube-sync RSS, MiB": 45,
     "writes while quiet": 0,
@@ -56,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--nodes", type=int, default=300)
     parser.add_argument("--edits", type=int, default=300)
+    parser.add_argument("--moves", type=int, default=40)
     parser.add_argument("--quiet-minutes", type=float, default=10.0)
     parser.add_argument("--profile", choices=("missed", "always", "never"), default="missed", help="run once more so")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench-scale.json")
@@ -102,7 +106,7 @@ async def _run(server: ApiServer, folder: Path, options: argparse.Namespace, pro
         say(f"creating {options.nodes} nodes and {options.clusters} clusters of {MEMBERS} members")
         await _populate(http, nodes, options.clusters)
         fleet = Fleet(http, AGENT_NS, frozenset({REAL}))
-        async with _beside(fleet), _kube_sync(server, folder) as sync:
+        async with _beside(fleet), _kube_sync(server, folder) as (sync, daemon):
             await asyncio.sleep(2)
             say("starting the operator")
             with _operator(server, folder, profile) as operator:
@@ -116,7 +120,8 @@ async def _run(server: ApiServer, folder: Path, options: argparse.Namespace, pro
                 say(f"all Programmed after {rows['cold to Programmed, s']} s; {options.edits} edits")
                 before = machine.Use.now(processes)
                 rows |= await _edits(http, fleet, options)
-                rows["processor seconds while editing"] = machine.Use.now(processes).since(before)
+                rows |= await _moves(http, fleet, daemon, options.moves)
+                rows["processor seconds while editing and moving"] = machine.Use.now(processes).since(before)
                 if profile is None:
                     rows |= await _quiet(http, options, processes)
                     rows |= {f"operator {k}": v for k, v in machine.memory_mib(operator.pid).items()}
@@ -236,6 +241,33 @@ async def _edits(http: Http, fleet: Fleet, options: argparse.Namespace) -> dict[
     }
 
 
+async def _moves(http: Http, fleet: Fleet, daemon: Daemon, count: int) -> dict[str, object]:
+    """A group comes to the real kube-sync's node again and again: from its daemon's word to what kubectl reads."""
+    waits_ms: list[float] = []
+    for number in range(count):
+        await daemon.becomes(MOVED, "gateway", state="Standby", owner=OTHER)
+        await fleet.owns(MOVED, "gateway", OTHER, epoch=2 * number + 2)
+        await _shown(http, OTHER)
+        await asyncio.sleep(EDITS_EACH_S)
+        begun = time.monotonic()
+        await daemon.own(MOVED, "gateway", epoch=2 * number + 3, reason="HandoverRequested")
+        await _shown(http, REAL)
+        waits_ms.append(1000 * (time.monotonic() - begun))
+    cuts = statistics.quantiles(waits_ms, n=20)
+    return {
+        "moves": count,
+        "move to kubectl get p50, ms": round(cuts[9]),
+        "move to kubectl get p95, ms": round(cuts[18]),
+    }
+
+
+async def _shown(http: Http, owner: str) -> None:
+    """Wait until the OWNERS column names that node."""
+    async with asyncio.timeout(60):
+        while (await http.request("GET", f"{CLUSTERS}/{MOVED}"))["status"].get("owners") != f"gateway={owner}":  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def _settled(http: Http) -> None:
     """Wait until nothing has been written for 5 s."""
     before, since = await http.writes(), time.monotonic()
@@ -255,7 +287,7 @@ async def _beside(fleet: Fleet) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], Daemon]]:
     """A real one, for a daemon that takes every configuration."""
     async with Daemon(folder / "control.sock", REAL).life() as daemon:
         settings = {
@@ -266,7 +298,7 @@ async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[subproces
             "KUBECONFIG": str(server.kubeconfig),
         }
         with _process(folder / "kube-sync.log", ("vyos_agent.sync",), settings) as process:
-            yield process
+            yield process, daemon
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ class Fleet:
             for group in config["groups"]:
                 if group["members"][0] == config["node"] and (config["cluster"], group["name"]) not in self._owned:
                     self._owned.add((config["cluster"], group["name"]))
-                    await self._owns(config, group["name"])
+                    await self.owns(config["cluster"], group["name"], config["node"], epoch=1)
 
     async def _entry(self, config: Json) -> None:
         node = config["node"]
@@ -87,10 +87,12 @@ class Fleet:
         }
         await self._apply(config["cluster"], names.node_manager(node), {"nodes": [entry]})
 
-    async def _owns(self, config: Json, group: str) -> None:
+    async def owns(self, cluster: str, group: str, node: str, epoch: int) -> None:
+        """Write as that node that it owns the group."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        entry = {"name": group, "owner": config["node"], "epoch": 1, "since": since, "reason": "FirstClaim"}
-        await self._apply(config["cluster"], names.group_manager(group), {"groups": [entry]})
+        reason = "FirstClaim" if epoch == 1 else "HandoverRequested"
+        entry = {"name": group, "owner": node, "epoch": epoch, "since": since, "reason": reason}
+        await self._apply(cluster, names.group_manager(group), {"groups": [entry]})
 
     async def _apply(self, cluster: str, manager: str, status: Json) -> None:
         body = {"apiVersion": "cluster.vyos.io/v1alpha1", "kind": "VyosCluster", "metadata": {"name": cluster}}
