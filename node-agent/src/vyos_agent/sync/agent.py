@@ -21,6 +21,7 @@ from vyos_agent.sync.settings import Settings
 from vyos_agent.sync.watch import Follower
 from vyos_agent.sync.world import World, now_ms
 from vyos_api import names
+from vyos_api.nodeconfig import KeySet
 
 if typing.TYPE_CHECKING:
     from vyos_agent.sync.metrics import Metrics
@@ -55,6 +56,8 @@ class Agent:
         }
         self._socket, self._api = socket, api
         self._metrics: Metrics | None = None
+        self._read: dict[str, tuple[Object, KeySet | str]] = {}
+        """The key Secrets as they were read: each event brings one cluster's and leaves the others as they were."""
         pages = {b"/metrics": self._page}
         self._health = Server(probes(beats, lambda: self.world.ready) | pages)
         self._open = Server(pages)  # its own, so that strangers on the LAN take no connection of the kubelet's
@@ -117,11 +120,15 @@ class Agent:
             self.world.changed.notify()
 
     def _secrets(self, objects: Mapping[str, Object]) -> None:
-        keys = {
-            cluster: desired.keys_of(o.kind, o.data)
+        read = {
+            cluster: self._read[cluster]
+            if cluster in self._read and self._read[cluster][0] is o
+            else (o, desired.keys_of(o.kind, o.data))
             for o in objects.values()
             if (cluster := o.labels.get(names.LABEL_CLUSTER)) and o.name == names.key_secret(cluster)
         }
+        self._read = read
+        keys = {cluster: found for cluster, (_, found) in read.items()}
         if keys != self.world.keys:
             self.world.keys = keys
             self.world.changed.notify()
