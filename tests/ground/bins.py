@@ -14,7 +14,7 @@ from ground.paths import HERE, cache, digest, locked
 from ground.shell import GroundError, say, step
 
 KUBERNETES = "v1.34.4"  # the newest; as in src/hyper/go.mod
-OLDER = ("v1.31.0",)  # each by older/VERSION; the first is the oldest that the chart supports
+OLDER = ("v1.31.0",)  # each by older/VERSION
 CHOICE = "GROUND_KUBERNETES"  # the environment variable that chooses: 1.31, say
 HELM = "v3.19.0"  # as in src/helm/go.mod
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
