@@ -39,18 +39,25 @@ class Product:
 
     # -- the release
 
-    def install(self, *more: str) -> str:
-        """Install the chart as the README says, wait until all of it runs; what helm said."""
-        # Away from the routers that tests switch off: what a status shows is partly the operator's word
-        place = f'--set-json=operator.nodeSelector={{"kubernetes.io/hostname": "{self.ground.nodes[-1]}"}}'
-        images = [f"--set={part}.image.tag={TAG},{part}.image.pullPolicy=Never" for part in ("operator", "agents")]
-        where = (NAME, str(CHART), f"--namespace={NAMESPACE}", "--create-namespace")
-        said = self.ground.helm("install", *where, *images, place, *more)
+    def install(self, *more: str, chart: Path = CHART, tag: str = TAG) -> str:
+        """Install a chart as the README says, wait until all of it runs; what helm said."""
+        said = self._helm("install", chart, tag, "--create-namespace", *more)
         self.ground.kubectl(
             "label", "namespace", NAMESPACE, "--overwrite", "pod-security.kubernetes.io/enforce=restricted"
         )
         self.wait_rollout()
         return said
+
+    def upgrade(self) -> None:
+        """From whatever is installed to the chart and the images of these sources; wait until all of it runs."""
+        self._helm("upgrade", CHART, TAG, "--reset-then-reuse-values")
+        self.wait_rollout()
+
+    def _helm(self, action: str, chart: Path, tag: str, *more: str) -> str:
+        # Away from the routers that tests switch off: what a status shows is partly the operator's word
+        place = f'--set-json=operator.nodeSelector={{"kubernetes.io/hostname": "{self.ground.nodes[-1]}"}}'
+        images = [f"--set={part}.image.tag={tag},{part}.image.pullPolicy=Never" for part in ("operator", "agents")]
+        return self.ground.helm(action, NAME, str(chart), f"--namespace={NAMESPACE}", *images, place, *more)
 
     def uninstall(self) -> None:
         """Take the release away, and the namespace of the secrets with it."""

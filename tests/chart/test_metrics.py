@@ -107,27 +107,61 @@ def test_every_alert_has_a_case() -> None:
     assert list(CASES) == list(alerts())
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+
+
+@PROMTOOL
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
     fires, rests = CASES[name]
+    judge(name, [(fires, "30m", True), (rests, "30m", False)], tmp_path)
+
+
+def first_moves(instances: str, minutes: str) -> dict[str, str]:
+    """Each move the first for its reason at its member: a counter that appears with 1, where there was none before."""
+    reasons = ("PeerDead", "PeerLeft", "Failback")
+    found = {f'vyos_cluster_agent_up{{instance="{i}"}}': minutes.format(gone=0) for i in instances}
+    moves = [(i, reason) for reason in reasons for i in instances]
+    for number, (instance, reason) in enumerate(moves[:5]):
+        labels = f'cluster="c",group="g",state="Owner",reason="{reason}",instance="{instance}"'
+        found[f"vyos_cluster_transitions_total{{{labels}}}"] = minutes.format(gone=16 + 2 * number)
+    return found
+
+
+@PROMTOOL
+def test_flapping_counts_the_first_move_for_each_reason(tmp_path: Path) -> None:
+    moves = first_moves("ab", "_x{gone} 1x60")
+    four = dict(list(moves.items())[:-1])
+    name = "VyosClusterFlapping"
+    judge(name, [(moves, "27m", True), (moves, "50m", False), (four, "27m", False)], tmp_path)
+
+
+@PROMTOOL
+def test_flapping_does_not_count_what_was_before_prometheus(tmp_path: Path) -> None:
+    """A Prometheus that has just begun sees each counter for the first time, and knows not how old its moves are."""
+    moves = {series: "1x60" for series in first_moves("ab", "")}
+    judge("VyosClusterFlapping", [(moves, at, False) for at in ("2m", "10m", "15m", "30m")], tmp_path)
+
+
+def judge(name: str, cases: list[tuple[dict[str, str], str, bool]], tmp_path: Path) -> None:
+    """Let promtool say whether an alert fires: (series, time, whether it does)."""
     # count(ALERTS) rather than exp_alerts: whether it fires is the question, its words are compared nowhere
     tests = [
         {
             "interval": "1m",
             "input_series": [
-                {"series": series, "values": re.sub(r"^([\d.]+)x", r"\1+0x", values)}
+                {"series": series, "values": re.sub(r"(^| )([\d.]+)x", r"\1\2+0x", values)}
                 for series, values in given.items()
             ],
             "promql_expr_test": [
                 {
                     "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) > bool 0',
-                    "eval_time": "30m",
+                    "eval_time": at,
                     "exp_samples": [{"labels": "{}", "value": 1}] if firing else [],
                 }
             ],
         }
-        for given, firing in ((fires, True), (rests, False))
+        for given, at, firing in cases
     ]
     path = tmp_path / "test.yaml"
     path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))

@@ -20,6 +20,11 @@ CLIENT, CLIENT6 = "192.168.0.9", "fd00:0:0:1::9"
 DEAD_MS = 3000
 PAIR = ("node1", "node2")
 THREE = (*PAIR, "node3")
+PROBE_MS = 1
+NOTICEABLE_MS = 500
+"""As in test_handover.py."""
+ORPHANED_S = 150
+"""The pod garbage collector waits for 40 s, and looks every 20 s (Kubernetes, pkg/controller/podgc)."""
 AWAY_S = 15
 """More than an agent needs after its start: initDeadInterval is 5 s."""
 
@@ -61,6 +66,63 @@ def test_a_clean_reboot_of_the_owner_hands_over(product: Product, holders: Holde
         product.wait_rollout()
         product.wait_condition(name, "Degraded", "False", 60)
         assert ground.holders(VIP) == {"node2"}, "who comes back does not take"
+
+
+def test_a_node_that_is_deleted_and_registers_again_keeps_what_it_owns(product: Product, holders: Holders) -> None:
+    """Its Node object is a record; the router runs on, and registers anew when its kubelet starts."""
+    ground = product.ground
+    with product.cluster(cluster("deleted")) as name:
+        agent, uid = product.agent("node1"), ground.get("node", "node1")["metadata"]["uid"]
+        holders.watch(VIP)
+        with ground.probe(VIP, interval_ms=PROBE_MS) as probe:
+            time.sleep(0.5)
+            ground.kubectl("delete", "node", "node1", "--timeout=20s")
+            try:
+                _wait_reason(product, name, "NodeNotFound")
+                assert "node1" in product.condition(name, "Accepted")["message"]
+            finally:
+                _register(product, "node1")
+            _wait_reason(product, name, "Accepted")
+            product.wait_condition(name, "Programmed")
+            ground.wait(lambda: product.status(name)["members"] == "2/2", 30, "both members")
+        assert ground.get("node", "node1")["metadata"]["uid"] != uid
+        assert product.agent("node1") == agent
+        assert holders.history(VIP) == ["0 ms: node1"]
+        assert probe.longest_gap_ms < NOTICEABLE_MS, probe
+
+
+@pytest.mark.e2e_long
+def test_the_agent_of_a_node_that_stays_deleted_hands_over(
+    product: Product, holders: Holders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kubernetes removes the pods of a node that is gone for 40 s or more: the agent ends as in an upgrade."""
+    ground = product.ground
+    with product.cluster(cluster("deleted")) as name:
+        holders.watch(VIP)
+        with ground.probe(VIP, interval_ms=PROBE_MS) as probe:
+            ground.kubectl("delete", "node", "node1", "--timeout=20s")
+            try:
+                _wait_reason(product, name, "NodeNotFound")
+                assert holders.history(VIP) == ["0 ms: node1"], "the deletion alone moves nothing"
+                ground.wait(
+                    lambda: ground.holders(VIP) == {"node2"}, ORPHANED_S, "the agent to be removed, and to hand over"
+                )
+                time.sleep(1)
+            finally:
+                _register(product, "node1")
+        assert probe.longest_gap_ms < NOTICEABLE_MS, (probe, holders.history(VIP))
+        assert holders.dark_ms(VIP) < NOTICEABLE_MS, holders.history(VIP)
+        product.wait_rollout()
+        _wait_reason(product, name, "Accepted")
+        product.wait_owner(name, "g", "node2")
+        ground.wait(lambda: product.status(name)["members"] == "2/2", 60, "node1 to be a member again")
+        product.wait_condition(name, "Degraded", "False")
+        time.sleep(AWAY_S)
+        assert ground.holders(VIP) == {"node2"}, "who comes back does not take"
+    with capsys.disabled():
+        print(
+            f"\nnode deleted: {probe.lost} of {len(probe.samples)} probes lost, longest {probe.longest_gap_ms:.0f} ms"
+        )
 
 
 def test_members_come_and_go_on_a_live_cluster(product: Product, holders: Holders) -> None:
@@ -142,6 +204,23 @@ def test_with_no_agent_left_the_operator_says_so(product: Product) -> None:
 def _addresses(product: Product, node: str) -> list[tuple[str, str]]:
     found = product.ground.get("node", node)["status"]["addresses"]
     return [(a["type"], a["address"]) for a in found]
+
+
+def _wait_reason(product: Product, name: str, reason: str) -> None:
+    """Until Accepted, which stays True, has that reason."""
+
+    def met() -> bool:
+        found = product.condition(name, "Accepted")
+        return found.get("status") == "True" and found["reason"] == reason
+
+    product.ground.wait(met, 40, f"Accepted of {name} to say {reason}")
+
+
+def _register(product: Product, node: str) -> None:
+    """Let a kubelet make its Node object again: it does so once, at its start."""
+    product.ground.fault.service_stop(node, "kubelet")
+    product.ground.fault.service_start(node, "kubelet")
+    product.ground.wait(lambda: product.ground.ready(node), 60, f"{node} to be registered and Ready")
 
 
 def _kubelet_beat(product: Product, node: str) -> str:

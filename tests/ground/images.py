@@ -49,6 +49,22 @@ def images() -> Path:
     return folder
 
 
+def images_of(sources: Path, tag: str) -> dict[str, Path]:
+    """Build operator and agent from other sources of the project; return the archive of each image, by its name."""
+    folder = cache() / f"images-{tag}"
+    folder.mkdir(exist_ok=True)
+    found: dict[str, Path] = {}
+    with locked("images"):
+        for name, dockerfile in _DOCKERFILES.items():
+            image = f"{IMAGES[name].rpartition(':')[0]}:{tag}"
+            found[image] = folder / f"{name}.tar"
+            if not found[image].exists():
+                with step(f"image {image}"):
+                    _build(image, dockerfile, sources)
+                    _save(image, found[image])
+    return found
+
+
 def _base_key() -> str:
     return digest(debian.suite(), HERE / "debian.py", *_BASE_PACKAGES)
 
@@ -121,17 +137,17 @@ def _ensure_base() -> None:
     note.write_text(_base_key())
 
 
-def _build(image: str, dockerfile: str) -> None:
+def _build(image: str, dockerfile: str, sources: Path = REPO) -> None:
     _ensure_base()
     arguments = ["--build-arg", f"BASE_IMAGE={BASE}"]
     if _CA_BUNDLE.exists():  # the machine's own CA bundle is mounted for the build; nothing of it stays in the image
         arguments += ["--volume", f"{_CA_BUNDLE}:{_CA_IN_BUILD}:ro", "--build-arg", f"PIP_CERT={_CA_IN_BUILD}"]
     if index := os.environ.get("PIP_INDEX_URL"):
         arguments += ["--build-arg", f"PIP_INDEX_URL={index}"]
-    arguments += [word for label in labels() for word in ("--label", label)]
+    arguments += [word for label in labels(sources) for word in ("--label", label)]
     # chroot: no runc and no bridge needed; the machine's network and name servers serve pip
     how = ["--isolation=chroot", "--network=host", "--pull-never", "--layers"]
-    _buildah("build", *how, *arguments, "-t", image, "-f", str(REPO / dockerfile), str(REPO))
+    _buildah("build", *how, *arguments, "-t", image, "-f", str(sources / dockerfile), str(sources))
 
 
 def _save(image: str, archive: Path) -> None:

@@ -124,6 +124,15 @@ def load_images() -> None:
         raise GroundError(f"the images could not be loaded into {', '.join(failed)}, see above")
 
 
+def import_image(node: str, archive: Path) -> None:
+    """Bring an image that is not the project's present one into a node."""
+    with archive.open("rb") as content:
+        words = command(node, "ctr", "-n", "k8s.io", "images", "import", "-")
+        done = subprocess.run(words, stdin=content, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise GroundError(f"{archive} could not be imported into {node}: {done.stderr.strip()}")
+
+
 def container(node: str, name: str) -> str:
     """Return the id of the running (or paused) container called `name` in its pod."""
     query = f'labels."io.kubernetes.container.name"=={name}'
