@@ -102,7 +102,7 @@ def vyos_cluster(found: nodeconfig.NodeConfig, status: Mapping[str, Any] | None 
 
 def documented_metrics() -> dict[str, Any]:
     """The answer to `metrics` as the contract shows it."""
-    text = CONTRACT.read_text().split("## metrics")[1].split("```")[1]
+    text = CONTRACT.read_text().split("## metrics")[1].split("```text\n")[1].split("```")[0]
     found: dict[str, Any] = json.loads(re.sub(r"\s+# .*", "", text))
     return found
 
