@@ -60,7 +60,7 @@ e2e: deps setup ## the end-to-end tests alone
 .PHONY: e2e-long
 e2e-long: deps setup ## end-to-end tests that take minutes each
 	$(PYTEST) -m e2e_long
-	GROUND_KUBERNETES=1.31 $(PYTEST) tests/ground/test_versions.py
+	GROUND_KUBERNETES=1.31 $(PYTEST) -m "not e2e_long" tests/ground/test_versions.py tests/api tests/e2e/test_failover.py
 
 # What limits a run: make bench SYSTEMS="vyoscluster keepalived-v3" SETTINGS=B FAULTS=power-off N=3
 LIMITS = --systems "$(SYSTEMS)" --settings "$(SETTINGS)" --faults "$(FAULTS)" --n "$(N)" --lanes "$(LANES)" \

@@ -75,7 +75,8 @@ def _words(path: str, message: str) -> tuple[str, ...]:
     rule = next(r for r in node["x-kubernetes-validations"] if r["message"] == message)
     if "messageExpression" not in rule:
         return (message,)
-    return tuple(t for t in re.findall(r"'([^']*)'", rule["messageExpression"]) if t != ")")
+    found = tuple(t for t in re.findall(r"'([^']*)'", rule["messageExpression"]) if t != ")")
+    return (found[0], found[-1]) if " ? '" in rule["messageExpression"] else found  # one of several, by the value
 
 
 def shows(case: Case) -> bool:

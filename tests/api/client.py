@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 _REMARK = "some validation rules were not checked because the object was invalid"
 """An extra cause beside those that CEL rules had to wait for."""
+_OLDER_WORDS = {r"may not be longer than (\d+)": r"may not be more than \1 bytes", r"map\[string\]interface {}": ""}
+"""What Kubernetes 1.31 says itself, as 1.34 says it."""
 
 
 class Refused(Exception):
@@ -25,9 +28,15 @@ class Refused(Exception):
     def __init__(self, code: int, answer: dict[str, Any]) -> None:
         causes = answer.get("details", {}).get("causes", [])
         self.code = code
-        lines = {f"{c['field']}: {c['message']}" for c in causes if _REMARK not in c["message"]}
+        lines = {_newer(f"{c['field']}: {c['message']}") for c in causes if _REMARK not in c["message"]}
         self.lines = sorted(lines) or [answer.get("message", "")]
         super().__init__(f"{code}: {self.lines}")
+
+
+def _newer(line: str) -> str:
+    for old, new in _OLDER_WORDS.items():
+        line = re.sub(old, new, line)
+    return line
 
 
 class Client:

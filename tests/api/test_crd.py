@@ -23,6 +23,7 @@ ONLY_THE_MODEL_REFUSES: dict[str, dict[str, Any]] = {
     "comparing two addresses costs more than a CRD may": {"spec.groups[0].services[0]": "192.168.0.0/24"},
     "comparing the addresses of all groups costs more still": {"spec.groups[1].services[0]": "192.168.0.123/25"},
     "so does comparing units": {"spec.groups[1].services[0]": "ssh.service"},
+    "CEL for a duration in a list costs more than Kubernetes 1.31 allows": {"spec.groups[0].failbackDelay": "1441m"},
     "CEL has no sets to count members": {
         "spec.groups": {
             "numbered": {

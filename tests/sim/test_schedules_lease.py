@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.build import group
-from sim.cluster import D, K, cluster, moves, reconfigure, transcript
+from sim.cluster import D, K, cluster, moves, reasons, reconfigure, transcript
 from sim.kernel import LATE_MS
 from vyos_agent.core.model import Reason, Vip
 
@@ -276,3 +276,27 @@ def test_f9_a_second_agent_of_one_name_stops_and_says_so() -> None:
     assert ended, transcript(world)
     world.run(4 * D)
     assert len(world.holders()) == 1
+
+
+def test_who_adopted_alone_and_slept_owns_again_after_a_dead_interval() -> None:
+    """Suspended -> Owner: "nobody heard for the largest D", also where initDeadInterval is not over yet.
+
+    Seed 18001/754/fast: it waited for the rest of the 30 s, with the addresses on nobody.
+    """
+    world = cluster("ab", init_dead_ms=30_000)
+    world.peace.harm(None)
+    world.hosts["b"].power_off()
+    world.run(2 * D)
+    a = world.hosts["a"]
+    a.kill()
+    world.run(100)
+    a.start()
+    world.run(D)
+    assert reasons(world, "a")[-1] is Reason.ADOPTED, transcript(world)
+    a.freeze()
+    world.run(D + 500)
+    a.thaw()
+    since = world.now
+    world.run(2 * D)
+    assert world.holders() == world.owners() == {"a"}, transcript(world)
+    assert world.dark_ms(since) <= D + 20

@@ -96,10 +96,11 @@ class ListMap:
 
 
 class DurationField:
-    """Annotation of a Duration: how it is read, its bounds, and the name to use in messages."""
+    """Annotation of a Duration: how it is read, its bounds, the name to use in messages, and whether in a list."""
 
-    def __init__(self, field: str, *, least: str = "", under: str = "", most: str = "") -> None:
-        self.rules = durations.rules(field, least=least, under=under, most=most)
+    def __init__(self, field: str, *, least: str = "", under: str = "", most: str = "", many: bool = False) -> None:
+        self.rules = durations.rules(field, least=least, under=under, most=most, many=many)
+        self.schema: dict[str, Any] = durations.PATTERN if many else {}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def read(value: object) -> Duration:
@@ -116,7 +117,7 @@ class DurationField:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         kinds = {"anyOf": [{"type": "integer"}, {"type": "string"}], "maxLength": limits.DURATION_TEXT}
-        return _with_rules({"x-kubernetes-int-or-string": True} | kinds, self.rules)
+        return _with_rules({"x-kubernetes-int-or-string": True} | kinds | self.schema, self.rules)
 
 
 class Kubernetes:

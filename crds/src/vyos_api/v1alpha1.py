@@ -130,8 +130,8 @@ class Group(ApiModel):
     """The nodes that take over, in order of preference."""
     auto_failback: bool = False
     """Whether the group returns to a better-placed member that came back."""
-    failback_delay: Annotated[Duration, DurationField("failbackDelay", most="24h")] | None = None
-    """How long the better-placed member must have been well before; deadInterval if not given."""
+    failback_delay: Annotated[Duration, DurationField("failbackDelay", most="24h", many=True)] | None = None
+    """How long the better-placed member must have been well before, at most 24h; deadInterval if not given."""
     monitors: Annotated[
         Many[MonitorAddress], Field(max_length=limits.MONITORS), Ordered, Checked(unique("monitors"))
     ] = ()

@@ -248,12 +248,14 @@ class Node:
         others = [p for p in self._peers.table.values() if p.id in self._peers.members]
         living = [p for p in others if p.believed]
         heard = [p for p in others if p.believed or p.unproved]
+        roused = self._vigil.acknowledged(self._peers)
         return Instant(
             now=now,
             me=self._me,
             config=self.config,
             names=self._names,
-            listened=self._listened and self._vigil.acknowledged(self._peers),
+            listened=self._listened and roused,
+            roused=roused,
             awake=self._vigil.awake,
             dark=self._vigil.dark(now, self.config.dead_ms),
             heard=bool(heard),

@@ -184,7 +184,7 @@ def _none(m: GroupMachine, turn: Turn) -> None:
 
 
 def _suspended(m: GroupMachine, turn: Turn) -> None:
-    if not _is_beaten(m, turn) and turn.at.listened and (turn.linked or not turn.at.dark):
+    if not _is_beaten(m, turn) and turn.at.roused and (turn.linked or not turn.at.dark):
         m.resume(turn)
 
 

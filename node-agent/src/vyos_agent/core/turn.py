@@ -20,7 +20,9 @@ class Instant:
     config: Config
     names: Mapping[MemberId, str]
     listened: bool
-    """All members are believed, or the initial dead interval is over; after a sleep: all heard acknowledge again."""
+    """All members are believed, or the initial dead interval is over; and `roused`."""
+    roused: bool
+    """Not asleep, or all that were heard since acknowledge again."""
     awake: bool
     """Not in the interval after a sleep, in which nobody is judged."""
     dark: bool
