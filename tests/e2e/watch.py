@@ -79,6 +79,10 @@ class Holders:
         """For how long none held it."""
         return self._total(address, 0, 0)
 
+    def came_s(self, address: str, node: str) -> float:
+        """When it last came to that router, by time.monotonic."""
+        return max(c.at_s for c in self._watched[address].changes if c.node == node and c.came)
+
     def history(self, address: str) -> list[str]:
         """For a failed assertion's message: who, from when, in milliseconds since the beginning."""
         watched = self._watched[address]

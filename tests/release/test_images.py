@@ -70,9 +70,9 @@ def test_the_commit_is_told_where_the_sources_are_just_that(tmp_path: Path) -> N
 
 def test_a_build_is_given_them(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(images, "_ensure_base", lambda: None)
+    monkeypatch.setattr(images, "_ensure_base", lambda *_: None)
     monkeypatch.setattr(images, "_buildah", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(images, "labels", lambda: [f"{REVISION}=abc"])
+    monkeypatch.setattr(images, "labels", lambda *_: [f"{REVISION}=abc"])
     images._build("localhost/x:dev", "operator/Dockerfile")
     (call,) = calls
     assert call[call.index("--label") + 1] == f"{REVISION}=abc"
