@@ -22,7 +22,7 @@ PER_S_MAX = 10
 """Requests a second while nothing works: watches and clusters together."""
 
 
-@pytest.mark.parametrize("status", [429, 500])
+@pytest.mark.parametrize("status", [429, pytest.param(500, marks=pytest.mark.e2e_long)])
 def test_what_was_refused_is_carried_out_when_the_server_is_well(
     api: Api, account: Path, make: Make, tmp_path: Path, status: int
 ) -> None:

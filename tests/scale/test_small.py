@@ -13,6 +13,7 @@ from scale.http import WRITES
 pytestmark = pytest.mark.apiserver
 
 
+@pytest.mark.e2e_long
 @pytest.mark.timeout(300)
 def test_it_runs_twice_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(machine.children().values())

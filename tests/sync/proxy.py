@@ -57,11 +57,12 @@ class Proxy:
             pass
         finally:
             self._tasks.discard(task)
-            for each in (writer, up_writer):
-                if each is not None:
-                    each.close()
-                    with contextlib.suppress(OSError):
-                        await each.wait_closed()
+            both = [each for each in (writer, up_writer) if each is not None]
+            for each in both:  # before anything is waited for: that may be cancelled
+                each.close()
+            for each in both:
+                with contextlib.suppress(OSError):
+                    await each.wait_closed()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
