@@ -88,6 +88,7 @@ def test_exit_codes_are_told(at: tuple[str, ...]) -> None:
         ("watch", "--once", "--socket", "nowhere"),
         ("simulate", "--down", "a", "--socket", "nowhere"),
         ("show", "status", "--socket", "nowhere"),
+        ("history", "--socket", "nowhere"),
         ("lab", "up", "nowhere"),
         ("lab", "up", "--nix"),
         ("nix",),
@@ -116,6 +117,8 @@ def test_completion_is_offered(shell: str) -> None:
     ("line", "offered"),
     [
         ("vyos-cluster li", {"lint"}),
+        ("vyos-cluster hi", {"history"}),
+        ("vyos-cluster history -o ", {"json", "text", "yaml"}),
         ("vyos-cluster lab ", {"cut", "down", "kill", "mend", "start", "up"}),
         ("vyos-cluster convert --to ", {"commands", "kubernetes", "vyos"}),
         ("vyos-cluster lint -o ", {"json", "text", "yaml"}),

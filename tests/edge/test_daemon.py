@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -278,6 +279,12 @@ async def test_an_address_that_the_node_has_itself(desk: Desk) -> None:
         ("force", {"to": "Active"}, "this node is a member of no group of any cluster here"),
         ("force", {"to": "Active", "cluster": "x", "group": "g"}, "this node is a member of no group g of cluster x"),
         ("explain", {"cluster": []}, "cluster: must be a name"),
+        ("history", {"group": 7}, "group: must be a name"),
+        (
+            "history",
+            {"cluster": "x", "group": "g"},
+            "this node is a member of no group g of cluster x; it is one of: none",
+        ),
         ("report", {"after": -1}, "after: must be a whole number"),
         ("report", {"after": True}, "after: must be a whole number"),
         ("report", {"after": "x"}, "after: must be a whole number"),
@@ -320,6 +327,32 @@ async def test_why_it_owns_what_it_owns(desk: Desk) -> None:
         ("r2", 1, False),
     ]
     assert [c["cluster"] for c in (await desk.handlers["explain"]({}))["clusters"]] == ["edge", "second"]
+
+
+async def test_the_moves_that_it_made(desk: Desk) -> None:
+    history = desk.handlers["history"]
+    assert await history({}) == {"node": "r1", "clusters": []}
+    await desk.configure(first(), second())
+    await desk.owns("edge", "second")
+    await until(lambda: all("announced" in m["stepsMs"] for c in desk.daemon.history(None) for m in c["moves"]))
+    answer = json.loads(json.dumps(await history({"group": "g2"})))
+    assert answer["node"] == "r1"
+    ((cluster, groups, (move,)),) = [(c["cluster"], c["groups"], c["moves"]) for c in answer["clusters"]]
+    assert (cluster, groups) == ("second", ["g2"])
+    assert (move["group"], move["kind"], move["reason"], move["peer"]) == ("g2", "Taken", "FirstClaim", None)
+    assert list(move["stepsMs"]) == ["addresses", "announced"]
+    assert 0 <= move["stepsMs"]["addresses"] <= move["stepsMs"]["announced"]
+    both = (await history({}))["clusters"]
+    assert [(c["cluster"], c["groups"], len(c["moves"])) for c in both] == [
+        ("edge", ["cluster"], 1),
+        ("second", ["g2"], 1),
+    ]
+    assert all(c["sinceMs"] <= m["atMs"] for c in both for m in c["moves"])
+    assert [c["cluster"] for c in (await history({"cluster": "edge"}))["clusters"]] == ["edge"]
+    with pytest.raises(ControlError, match=r"no group x of any cluster here; it is one of: edge/cluster, second/g2$"):
+        await history({"group": "x"})
+    with pytest.raises(ControlError, match=r"no group g2 of cluster edge; it is one of: edge/cluster, second/g2$"):
+        await history({"cluster": "edge", "group": "g2"})
 
 
 async def test_a_command_concerns_whom_it_names(desk: Desk) -> None:

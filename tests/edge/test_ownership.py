@@ -74,6 +74,7 @@ def ownership(stub: Stub, clock: Clock) -> Ownership:
         beacon=lambda member, interface: None,
         on_change=lambda: None,
         on_conflict=lambda vip, mac: stub.conflicts.append(mac),
+        on_verified=lambda vip, owner: None,
         clock=clock,
     )
     made.see(values.item().core, stub)  # type: ignore[arg-type]

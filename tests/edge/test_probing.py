@@ -80,6 +80,7 @@ class Desk:
         self.lan = lan
         self.changes = 0
         self.rivals: list[Vip] = []
+        self.verified: set[tuple[Vip, str]] = set()
         self.beacons: dict[str, str] = {"r2": OWNER}
         self.prober = Prober(lambda name: lan.link if name == "eth0" else None)
         self.watch: Watch = self.prober.open(
@@ -87,6 +88,7 @@ class Desk:
             beacon=lambda member, interface: self.beacons.get(member),
             on_change=self._changed,
             on_rival=lambda vip, mac: self.rivals.append(vip),
+            on_verified=lambda vip, owner: self.verified.add((vip, owner)),
         )
 
     def _changed(self) -> None:
@@ -129,6 +131,7 @@ async def test_an_owner_that_answers_is_no_news(desk: Desk, lan: Lan) -> None:
     assert desk.changes == 0
     heard = {p.vip: p.heard for p in desk.watch.probes.values()}
     assert heard == {vip: {bytes.fromhex(lan.mac(lan.owner).replace(":", ""))} for vip in (VIP, VIP6)}, "it was asked"
+    assert desk.verified == {(VIP, "r2"), (VIP6, "r2")}
 
 
 async def test_nobody_answers(desk: Desk, lan: Lan) -> None:
@@ -145,6 +148,7 @@ async def test_somebody_else_answers(desk: Desk, lan: Lan, caplog: pytest.LogCap
     desk.follows(VIP, VIP6)
     await desk.says({VIP.address: "WrongMAC", VIP6.address: "WrongMAC"})
     assert lan.mac(lan.rival) in caplog.text
+    assert desk.verified == set()
     lan.loses(lan.rival, VIP, VIP6)
     lan.has(lan.owner, VIP, VIP6)
     await desk.says({})
@@ -156,6 +160,7 @@ async def test_who_the_owner_is_may_be_unknown(desk: Desk, lan: Lan) -> None:
     desk.follows(VIP)
     await desk.rounds(3)
     assert desk.watch.answers == {}, "one answers; that is all that can be told"
+    assert desk.verified == set()
 
 
 async def test_two_answer(desk: Desk, lan: Lan) -> None:
@@ -163,6 +168,7 @@ async def test_two_answer(desk: Desk, lan: Lan) -> None:
     lan.has(lan.rival, VIP, VIP6)
     desk.follows(VIP, VIP6)
     await desk.says({VIP.address: "TwoMACs", VIP6.address: "TwoMACs"})
+    assert desk.verified == set()
 
 
 async def test_the_owner_hears_a_rival_that_answers(desk: Desk, lan: Lan) -> None:

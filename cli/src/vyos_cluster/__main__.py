@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vyos_api import __version__
-from vyos_cluster import converting, explaining, forcing, linting, showing, simulating, watching
+from vyos_cluster import converting, explaining, forcing, history, linting, showing, simulating, watching
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(showing.app, name="show")
 app.add_typer(forcing.app, name="force")
 app.command("convert")(converting.command)
 app.command("explain")(explaining.command)
+app.command("history")(history.command)
 app.command("lint")(linting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)

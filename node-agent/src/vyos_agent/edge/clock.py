@@ -17,6 +17,11 @@ def now() -> Millis:
     return Millis(time.monotonic_ns() // NS_PER_MS)
 
 
+def wall_ms() -> int:
+    """Wall-clock milliseconds since 1970, for people: nothing is ever compared with them."""
+    return time.time_ns() // NS_PER_MS
+
+
 class Calendar:
     """Turns instants of the core's clock into wall-clock milliseconds, each once.
 
@@ -31,7 +36,7 @@ class Calendar:
         """The wall clock at `at_ms` of what `key` names; `key` holds `at_ms` where that can change."""
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = time.time_ns() // NS_PER_MS - (now() - at_ms)
+            found = self._known[key] = wall_ms() - (now() - at_ms)
         return found
 
     def keep(self, keys: set[object]) -> None:

@@ -26,14 +26,16 @@ from vyos_agent.core.events import (
     Stopping,
 )
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
+from vyos_agent.core.model import Config, Ending, Force, MemberId, Reason, Vip, wire_id
 from vyos_agent.core.node import Node
+from vyos_agent.core.peer import FOREVER_AGO
 from vyos_agent.edge import explain, metrics, single
 from vyos_agent.edge.carriers import Carriers, interfaces
-from vyos_agent.edge.clock import now
+from vyos_agent.edge.clock import now, wall_ms
 from vyos_agent.edge.fence import Fence
 from vyos_agent.edge.gaps import Gaps
 from vyos_agent.edge.heartbeats import Heartbeats
+from vyos_agent.edge.history import History, Scene
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.moves import Moves
 from vyos_agent.edge.orders import Item
@@ -79,6 +81,7 @@ class Cluster:
             beacon=self._heartbeats.source,
             on_change=on_change,
             on_conflict=self._conflict,
+            on_verified=self._verified,
         )
         self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
         self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
@@ -87,6 +90,8 @@ class Cluster:
         self._failed: dict[Vip, str] = {}
         self._tally = metrics.Tally()
         self._gaps = Gaps()
+        self._history = History()
+        self._since_wall_ms = wall_ms()
         self._gone = asyncio.Event()
         self._runner: Runner | None = None
 
@@ -183,6 +188,16 @@ class Cluster:
         """Why the owners own what they own; None when it is not running."""
         return explain.cluster(self.item.config, self._runner.node.report()) if self._runner else None
 
+    def history(self) -> dict[str, Any]:
+        """The moves that this member made since the cluster was started here."""
+        mine = {g.name for g in self.item.core.groups if self.item.core.me in g.members}
+        return {
+            "cluster": self.item.config.cluster,
+            "sinceMs": self._since_wall_ms,
+            "groups": sorted(mine | self._history.groups),
+            "moves": self._history.as_json(),
+        }
+
     def force(self, command: Force, group: str | None) -> bool:
         """A person's command; whether this member has such a group."""
         mine = [g.name for g in self.item.core.groups if self.item.core.me in g.members]
@@ -206,6 +221,7 @@ class Cluster:
             self._runner.turn(*events)
 
     def _held(self, held: Held) -> None:
+        self._history.held(held.vips, now())
         self._failed = {v: t for v, t in {**self._failed, **held.failed}.items() if v not in held.vips}
         self._turn(held)
 
@@ -226,6 +242,9 @@ class Cluster:
     def _conflict(self, vip: Vip, mac: bytes) -> None:
         self._moves.conflict(self.item.core, vip, mac)
 
+    def _verified(self, vip: Vip, owner: str) -> None:
+        self._history.verified(vip, owner, now())
+
     def _watch_monitors(self) -> None:
         config = self.item.config
         self._watch.set(
@@ -242,7 +261,7 @@ class Cluster:
         return self._heartbeats.drain(at_ms)
 
     def heard(self, frames: tuple[Frame, ...]) -> None:
-        """What came of them only the core's table tells; it is read here, and nothing else of the core's inside."""
+        """What came of them only the core's table tells; with `_last_beat_ms` all that is read of the core's inside."""
         if frames and self._runner is not None:
             self._gaps.heard(frames, self._runner.node._peers.table)
 
@@ -266,7 +285,8 @@ class Cluster:
 
     def announce(self, vips: tuple[Vip, ...]) -> None:
         """Tell the LAN."""
-        self._tools.announcer.announce(vips)
+        sent = [vip for vip in vips if self._tools.announcer.announce((vip,))]
+        self._history.announced(sent, now())
 
     def persist(self, epochs: Mapping[str, int]) -> None:
         """Write the epochs to the disk, later."""
@@ -280,9 +300,17 @@ class Cluster:
         logger.info("%s/%s: %s (%s)", self.item.config.cluster, d.group, moved, ", ".join(facts))
         self._tally.decided(d)
         self._moves.decided(d, self.item.core)
+        vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]
+        self._history.decided(d, Scene(now(), wall_ms(), vips, self._last_beat_ms(d.peer)))
         if d.reason is Reason.FIRST_CLAIM:
-            vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]
             self._ownership.first_claim(vips)
+
+    def _last_beat_ms(self, peer: str | None) -> int | None:
+        """When the newest frame of a peer came that the core took; None: there is none."""
+        if peer is None or self._runner is None:
+            return None
+        found = self._runner.node._peers.table.get(MemberId(wire_id(peer)))
+        return found.last_ms if found is not None and found.last_ms != FOREVER_AGO else None
 
     def changed(self) -> None:
         """The report says something new."""

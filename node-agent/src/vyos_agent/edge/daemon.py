@@ -357,6 +357,10 @@ class Daemon:
         """Why the owners own what they own, by cluster."""
         return [found for c in self._named(cluster) if (found := c.explain()) is not None]
 
+    def history(self, cluster: str | None) -> list[dict[str, Any]]:
+        """The moves that this node made, by cluster."""
+        return [c.history() for c in self._named(cluster)]
+
     def metrics(self) -> dict[str, Any]:
         """Counters and levels for a monitoring system; asking changes nothing and waits for nothing."""
         return {

@@ -35,11 +35,13 @@ class Ownership:
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
         on_conflict: Callable[[Vip, bytes], None],
+        on_verified: Callable[[Vip, str], None],
         clock: Callable[[], int] = now,
     ) -> None:
         """`beacon(member, interface)`: the address that a member's frames come from there.
 
         `on_conflict(vip, mac)`: somebody else says that it has an address of ours; told as often as it is answered.
+        `on_verified(vip, owner)`: asked on the LAN, the owner answers for it; told again each time.
         """
         self._name = name
         self._prober = prober
@@ -49,7 +51,9 @@ class Ownership:
         self._clock = clock
         self._node: Node | None = None
         self._told_ms: dict[Vip, int] = {}
-        self._watch = prober.open(name, beacon=beacon, on_change=on_change, on_rival=self._rival)
+        self._watch = prober.open(
+            name, beacon=beacon, on_change=on_change, on_rival=self._rival, on_verified=on_verified
+        )
 
     def see(self, core: Config, node: Node) -> None:
         """What this member is to each address of its groups now, and so whom to expect when the LAN is asked."""

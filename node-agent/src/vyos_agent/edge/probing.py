@@ -86,6 +86,11 @@ class Probe:
         self.misses = 0
         self.rival_ms: int | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether its owner answered, as far as that can be told, and nobody else."""
+        return not self.part.mine and len(self.heard) == 1 and self.heard <= self.owners
+
     def judge(self) -> Answer | None:
         """At the end of a round."""
         if self.part.mine:
@@ -110,11 +115,13 @@ class Watch:
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
         on_rival: Callable[[Vip, bytes], None],
+        on_verified: Callable[[Vip, str], None],
     ) -> None:
         self.name = name
         self.beacon = beacon
         self.on_change = on_change
         self.on_rival = on_rival
+        self.on_verified = on_verified
         self.probes: dict[Vip, Probe] = {}
         self._prober = prober
 
@@ -154,9 +161,13 @@ class Prober:
         beacon: Callable[[str, str], str | None],
         on_change: Callable[[], None],
         on_rival: Callable[[Vip, bytes], None],
+        on_verified: Callable[[Vip, str], None],
     ) -> Watch:
-        """A cluster's place. `beacon(member, interface)`: the address that a member's frames come from there."""
-        return Watch(self, name, beacon=beacon, on_change=on_change, on_rival=on_rival)
+        """A cluster's place. `beacon(member, interface)`: the address that a member's frames come from there.
+
+        `on_verified(vip, owner)`: at the end of a round in which the owner's hardware address answered, and no other.
+        """
+        return Watch(self, name, beacon=beacon, on_change=on_change, on_rival=on_rival, on_verified=on_verified)
 
     def close(self) -> None:
         """Neither ask nor hear any more."""
@@ -259,6 +270,8 @@ class Prober:
         probe.begun_ms = None
         gone = probe.rival_ms is not None and at_ms - probe.rival_ms > RIVAL_MS
         verdict = None if probe.part.mine and gone else probe.judge()
+        if probe.answered and probe.part.owner is not None:
+            probe.watch.on_verified(probe.vip, probe.part.owner)
         bad = verdict is not None or probe.misses > 0
         probe.next_ms = at_ms + (AGAIN_MS if (bad and verdict != probe.verdict) or probe.misses == 1 else ROUND_MS)
         probe.next_ms += random.randrange(probe.next_ms - at_ms) // 4

@@ -35,6 +35,14 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
     async def explain(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"node": daemon.node, "clusters": daemon.explain(_name(request, "cluster"))}
 
+    async def history(request: Mapping[str, Any]) -> dict[str, Any]:
+        cluster, group = _name(request, "cluster"), _name(request, "group")
+        found = [_of_group(c, group) for c in daemon.history(cluster) if group in (None, *c["groups"])]
+        if not found and (cluster, group) != (None, None):
+            known = ", ".join(f"{c['cluster']}/{g}" for c in daemon.history(None) for g in c["groups"])
+            raise ControlError(f"{_nowhere(cluster, group)}; it is one of: {known or 'none'}")
+        return {"node": daemon.node, "clusters": found}
+
     async def metrics(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"metrics": daemon.metrics()}
 
@@ -45,12 +53,29 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
             raise ControlError(f"to: must be {' or '.join(words)}")
         concerned = daemon.force(Force(to), cluster, group)
         if not concerned:
-            what = f"group {group}" if group is not None else "group"
-            where = f"cluster {cluster}" if cluster is not None else "any cluster here"
-            raise ControlError(f"this node is a member of no {what} of {where}")
+            raise ControlError(_nowhere(cluster, group))
         return {"clusters": concerned}
 
-    return {"configure": configure, "report": report, "explain": explain, "metrics": metrics, "force": force}
+    return {
+        "configure": configure,
+        "report": report,
+        "explain": explain,
+        "history": history,
+        "metrics": metrics,
+        "force": force,
+    }
+
+
+def _of_group(cluster: dict[str, Any], group: str | None) -> dict[str, Any]:
+    if group is None:
+        return cluster
+    return cluster | {"groups": [group], "moves": [move for move in cluster["moves"] if move["group"] == group]}
+
+
+def _nowhere(cluster: str | None, group: str | None) -> str:
+    what = f"group {group}" if group is not None else "group"
+    where = f"cluster {cluster}" if cluster is not None else "any cluster here"
+    return f"this node is a member of no {what} of {where}"
 
 
 def _name(request: Mapping[str, Any], field: str) -> str | None:
