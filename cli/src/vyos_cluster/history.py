@@ -76,15 +76,17 @@ def _cells(row: Row) -> list[str]:
 
 
 def _move(row: Row) -> str:
-    kind, peer = row["kind"], row["peer"]
+    kind: str = row["kind"]
+    peer: str | None = row["peer"]
     if kind == "Released" and row["outcome"] is not None:
         return f"let go, not given to {peer}"
     if kind == "Given" and row["outcome"] is None:
         return f"is being given to {peer}"
     if kind == "Taken" and peer == row["node"]:
         return "taken again"
-    words = ALONE.get(kind, kind) if peer is None else WITH.get(kind, f"{kind}, {{}}")
-    return words.format(peer)
+    if peer is None:
+        return ALONE.get(kind, kind)
+    return WITH.get(kind, kind + ", {}").format(peer)
 
 
 def _reasons(row: Row) -> list[str]:
