@@ -101,6 +101,10 @@ class Ground:
         entries = json.loads(network.ip(netns("client"), "-j", "neigh", "show", address) or "[]")
         return next((entry["lladdr"] for entry in entries if "lladdr" in entry), None)
 
+    def client_forgets(self, address: str) -> None:
+        """Take an address out of the client's neighbour table."""
+        network.ip(netns("client"), "neigh", "flush", "to", address)
+
     def mac(self, node: str, interface: str = "eth0") -> str:
         """Return the MAC address of a node's interface."""
         links = json.loads(network.ip(netns(node), "-j", "link", "show", interface))
@@ -124,6 +128,7 @@ class Ground:
             for change in (self.fault.plug, self.fault.unmute):
                 change(node)
         wait(self.api.ready, 30, "/readyz of the API server")
+        lifecycle.renew_controllers()
         for node in NODES:
             wait(lambda node=node: self.ready(node), 60, f"{node} to be Ready", every_s=0.2)  # type: ignore[misc]
 

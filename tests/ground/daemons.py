@@ -49,6 +49,11 @@ def pid(name: str) -> int:
     raise GroundError(f"{name} does not run; see {log_file(name)}")
 
 
+def started_ticks(name: str) -> int:
+    """Return when a daemon's first process began, in clock ticks since the machine's start."""
+    return int(Path(f"/proc/{pid(name)}/stat").read_text().rpartition(")")[2].split()[19])
+
+
 def alive(name: str) -> bool:
     """Say whether a daemon has processes."""
     return bool(cgroups.members(f"host/{name}"))

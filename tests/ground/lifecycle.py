@@ -19,6 +19,7 @@ from ground.shell import GroundError, say, wait
 KUBECONFIG = STATE / "pki" / "root.conf"
 NODE_GRACE_S = 20  # Kubernetes' own default is 50 s; shorter, so that tests need not wait
 STAGE_S = 90.0  # no stage of `up` takes a fifth of it
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 _ETCD_PORTS = (2379, 2380)
 # One number per user for the whole machine, and root on every node is the machine's root: 128, the kernel's
 # default, does not do for several systemds
@@ -109,9 +110,7 @@ def _up(images: Path, start: float) -> None:
     api = api_server()
     wait(api.ready, STAGE_S, f"/readyz of the API server (logs: {STATE / 'log'})")
     lap("API server ready")
-    admin = pki.conf("admin")
-    _start("kube-controller-manager", controlplane.kube_controller_manager(pki, admin, grace_s=NODE_GRACE_S))
-    _start("kube-scheduler", controlplane.kube_scheduler(admin))
+    _start_controllers()
     wait(lambda: _found(api, "serviceaccount", "default"), STAGE_S, "the default ServiceAccount", every_s=0.2)
     lap("controllers work")
     for node in NODES:
@@ -148,6 +147,26 @@ def start_api_server() -> None:
     pki = Pki(STATE / "pki")
     places = {"bind": "0.0.0.0", "advertise": layout.CTL_ADDRESS}
     _start("kube-apiserver", controlplane.kube_apiserver(pki, etcd_port=_ETCD_PORTS[0], port=layout.API_PORT, **places))
+
+
+def _start_controllers() -> None:
+    pki = Pki(STATE / "pki")
+    admin = pki.conf("admin")
+    _start("kube-controller-manager", controlplane.kube_controller_manager(pki, admin, grace_s=NODE_GRACE_S))
+    _start("kube-scheduler", controlplane.kube_scheduler(admin))
+
+
+def renew_controllers() -> None:
+    """Start those anew that are older than the API server.
+
+    With leader election they would have ended when it went away. Without, they wait up to half a minute before they
+    look again, and nobody collects what belonged to an object that is gone.
+    """
+    born = daemons.started_ticks("kube-apiserver")
+    for name in CONTROLLERS:
+        if daemons.alive(name) and daemons.started_ticks(name) < born:
+            daemons.end(name)
+    _start_controllers()
 
 
 def revive_api_server() -> None:
