@@ -34,7 +34,7 @@ check: setup ## format, types, imports, generated files, unit and simulation tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/release tests/product.py tests/demo.py
+	$(BIN)/mypy tests/ground tests/e2e tests/bench tests/documents tests/release tests/kind tests/product.py tests/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m vyos_api.crd --check
 	$(PYTEST) -q -n auto --dist loadgroup -m "$(LIGHT)"
@@ -61,6 +61,14 @@ e2e: deps setup ## the end-to-end tests alone
 e2e-long: deps setup ## end-to-end tests that take minutes each
 	$(PYTEST) -m e2e_long
 	GROUND_KUBERNETES=1.31 $(PYTEST) -m "not e2e_long" tests/ground/test_versions.py tests/api tests/e2e/test_failover.py
+
+.PHONY: kind-demo
+kind-demo: setup ## the same tour on kind: with Docker as it is, without one on a node image made here
+	@PYTHONPATH=tests $(BIN)/python -m kind
+
+.PHONY: e2e-kind
+e2e-kind: setup ## install, own, fail over and uninstall on kind, as kind-demo makes it
+	$(PYTEST) -m e2e_kind tests/kind
 
 # What limits a run: make bench SYSTEMS="vyoscluster keepalived-v3" SETTINGS=B FAULTS=power-off N=3
 LIMITS = --systems "$(SYSTEMS)" --settings "$(SETTINGS)" --faults "$(FAULTS)" --n "$(N)" --lanes "$(LANES)" \
@@ -150,6 +158,7 @@ bins: deps ## Kubernetes, etcd and helm, built once into the cache
 .PHONY: down
 down: ## take down whatever a demo or a test left standing
 	@$(GROUND) down
+	@[ ! -x $(BIN)/python ] || PYTHONPATH=tests $(BIN)/python -m kind down
 
 .PHONY: clean
 clean: ## remove what was built here (the ground's cache stays: tests/ground/README.md)
