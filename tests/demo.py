@@ -7,16 +7,14 @@ end, whatever happens.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from types import FrameType
 
 import yaml
 
 from ground import layout, lifecycle
 from ground.api import Ground, running
-from ground.shell import GroundError, say
+from ground.shell import GroundError, exit_code, say
 from product import AGENTS_NAMESPACE, NAMESPACE, ROOT, Product
 
 EXAMPLE = "examples/demo.yaml"
@@ -28,19 +26,14 @@ BEFORE_S, AFTER_S = 3, 2
 
 def main() -> int:
     """Run the demo; the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        _refuse_where_it_cannot_run()
-        with running() as ground:
-            show(ground)
-        say("all of it is gone again; `tests/ground/ground up` gives you the routers to play with")
-    except GroundError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo: interrupted; everything was taken down", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("demo", _tour, "interrupted; everything was taken down")
+
+
+def _tour() -> None:
+    _refuse_where_it_cannot_run()
+    with running() as ground:
+        show(ground)
+    say("all of it is gone again; `tests/ground/ground up` gives you the routers to play with")
 
 
 def show(ground: Ground) -> None:
@@ -86,10 +79,6 @@ def _run(ground: Ground, *arguments: str) -> None:
 def _addresses(ground: Ground, node: str) -> None:
     print(f"\n{node}$ ip -brief address show dev eth0", flush=True)
     print(ground.exec(node, "ip", "-brief", "-4", "address", "show", "dev", "eth0"), flush=True)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

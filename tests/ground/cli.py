@@ -1,12 +1,10 @@
 """What `tests/ground/ground` does."""
 
 import inspect
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
 
 from ground import lifecycle, network, nodes, packages
 from ground.api import environment
@@ -15,7 +13,7 @@ from ground.faults import Faults
 from ground.images import images
 from ground.layout import netns
 from ground.probe import Probe
-from ground.shell import GroundError, say, step
+from ground.shell import GroundError, exit_code, say, step
 
 USAGE = """usage: ground COMMAND
 
@@ -43,28 +41,19 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
         return 0 if arguments else 2
     command, rest = arguments[0], arguments[1:]
-    signal.signal(signal.SIGTERM, _interrupt)  # `up` takes down what it began
-    try:
-        if command in _SIMPLE:
-            if rest:
-                raise GroundError(f"`ground {command}` takes no arguments")
-            _SIMPLE[command]()
-        elif command in _WITH_ARGUMENTS:
-            return _WITH_ARGUMENTS[command](rest)
-        else:
-            print(f"ground: there is no command {command!r}\n\n{USAGE}", file=sys.stderr)
-            return 2
-    except GroundError as error:
-        print(f"ground: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("ground: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("ground", lambda: _run(command, rest), "interrupted")  # `up` takes down what it began
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _run(command: str, rest: list[str]) -> int | None:
+    if command in _WITH_ARGUMENTS:
+        return _WITH_ARGUMENTS[command](rest)
+    if command not in _SIMPLE:
+        print(f"ground: there is no command {command!r}\n\n{USAGE}", file=sys.stderr)
+        return 2
+    if rest:
+        raise GroundError(f"`ground {command}` takes no arguments")
+    _SIMPLE[command]()
+    return None
 
 
 def _up() -> None:

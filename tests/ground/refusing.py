@@ -1,8 +1,8 @@
 """A TLS proxy before an API server that can answer in its place: 429 with Retry-After, or 500.
 
 A real API server does not let itself be brought to that with certainty: even a priority level without a seat serves one
-request at a time. While it is well it passes
-on what comes. Who logs in with a certificate cannot go through it, who has a token can.
+request at a time. While it is well it passes on what comes. Who logs in with a certificate cannot go through it, who
+has a token can.
 
     with refusing(server) as way:
         kubeconfig = way.kubeconfig(path_of_another)

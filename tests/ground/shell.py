@@ -1,10 +1,12 @@
 """Running commands, waiting for conditions and telling the person in front of it what takes so long."""
 
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -74,3 +76,20 @@ def wait(condition: Callable[[], T | None], timeout_s: float, what: str, every_s
         if time.monotonic() >= end:
             raise GroundError(f"waited {timeout_s:g} s in vain for: {what} (last answer: {answer!r})")
         time.sleep(every_s)
+
+
+def exit_code(name: str, work: Callable[[], int | None], interrupted: str) -> int:
+    """Do the work of a program and return its exit code; SIGTERM is a Ctrl-C, so that what was begun is taken down."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return work() or 0
+    except GroundError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: {interrupted}", file=sys.stderr)
+        return 130
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from types import FrameType
 
-from ground.shell import GroundError, say
+from ground.shell import exit_code, say
 from kind.cluster import Kind, down, running
 
 
 def main(arguments: list[str]) -> int:
     """Show the demo, or take down what is left (`down`); the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
     if arguments not in ([], ["down"]):
         print("usage: python -m kind [down]", file=sys.stderr)
         return 2
-    try:
-        if arguments:
-            down()
-        else:
-            with running() as kind:
-                show(kind)
-            say("all of it is gone again")
-    except GroundError as error:
-        print(f"kind: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("kind: interrupted; everything was taken down", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("kind", down if arguments else _run, "interrupted; everything was taken down")
+
+
+def _run() -> None:
+    with running() as kind:
+        show(kind)
+    say("all of it is gone again")
 
 
 def show(kind: Kind) -> None:
@@ -56,10 +46,6 @@ def show(kind: Kind) -> None:
     say("deleting the cluster and the release")
     product.delete("edge")
     product.uninstall()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How commands ask Kubernetes: by kubectl, which knows every kubeconfig, every way to log in and how to `exec`.
+"""How commands ask Kubernetes: by kubectl, which knows every kubeconfig and every way to log in.
 
 Not a client of our own: the program is there wherever `kubectl vyos-cluster` is, and what it may do is what the person
 may do. A secret that stands in a resource passes through here and is never printed.
@@ -37,22 +37,22 @@ class Kubectl:
     context: str | None = None
     kubeconfig: Path | None = None
 
-    def run(self, *words: str, stdin: str | None = None) -> str:
+    def run(self, *words: str) -> str:
         """What kubectl prints. Raises ApiError."""
         where = [f"--context={self.context}"] if self.context is not None else []
         where += [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig is not None else []
-        # plugins' options come first: what follows "--" of an exec is not kubectl's
         command = [PROGRAM, *where, *words]
-        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace", **source)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, errors="replace"
+            )
         except FileNotFoundError:
             raise ApiError(f"there is no {PROGRAM} in PATH, by which Kubernetes is asked") from None
         except (OSError, ValueError) as error:  # an argument with a NUL, or longer than the system takes
             raise ApiError(f"{PROGRAM} cannot be run: {error}") from None
         if done.returncode:
             raise ApiError(_words(done.stderr) or f"{PROGRAM} ended with {done.returncode} and said nothing")
-        return str(done.stdout)
+        return done.stdout
 
     def get(self, *words: str) -> dict[str, Any]:
         """What `kubectl get` finds. Raises ApiError."""
