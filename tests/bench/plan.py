@@ -49,6 +49,11 @@ class Job:
         """How many there are in it."""
         return sum(n for _, n in self.wanted)
 
+    @property
+    def loud(self) -> bool:
+        """Whether a stranger storms in it: that keeps a processor busy, and is heard on the lanes beside it."""
+        return any(fault in STORMS for fault, _ in self.wanted)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rest:
@@ -94,6 +99,12 @@ def jobs(counts: Mapping[str, int], limits: Limits, seed: int) -> list[Job]:
     order = random.Random(seed)
     order.shuffle(found)
     return sorted(found, key=lambda job: job.round)
+
+
+def parts(todo: Sequence[Job], lanes: int) -> list[tuple[list[Job], int]]:
+    """Jobs that may run so many at a time; the loud ones last, and alone."""
+    found = [([job for job in todo if not job.loud], lanes), ([job for job in todo if job.loud], 1)]
+    return [(jobs, at_once) for jobs, at_once in found if jobs]
 
 
 def rests(settings: Sequence[str], limits: Limits) -> list[Rest]:

@@ -149,6 +149,16 @@ def test_rounds_let_systems_take_turns() -> None:
     assert first == {name for name, made in SYSTEMS.items() if "B" in made.settings}
 
 
+def test_storms_come_last_and_alone() -> None:
+    jobs = plan.jobs(plan.BENCH_N, Limits(settings=("B",)), seed=1)
+    (quiet, at_once), (loud, alone) = plan.parts(jobs, 4)
+    assert (at_once, alone) == (4, 1)
+    assert {fault for job in loud for fault, _ in job.wanted} == STORMS
+    assert not {fault for job in quiet for fault, _ in job.wanted} & STORMS
+    assert len(quiet) + len(loud) == len(jobs)
+    assert plan.parts([], 4) == []
+
+
 def test_settings_hold_what_the_api_demands() -> None:
     assert all(s.dead_ms > 2 * s.keepalive_ms for s in SETTINGS.values())
 
