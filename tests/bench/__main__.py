@@ -86,7 +86,7 @@ def _bench(options: argparse.Namespace, limits: Limits) -> None:
         print(table.everything(store.rows, store.rest), flush=True)
     for job in missed:
         say(f"no time was left for: {job}")
-    whole = not (limits.systems or limits.settings or limits.faults or limits.n or missed)
+    whole = not (limits.systems or limits.settings or limits.faults or limits.n or missed or taker.lost)
     for path in pages.draw(name, store.rows, store.rest, pages.DOCS if whole else pages.PARTIAL):
         say(f"wrote {path}")
     say(f"{(time.monotonic() - begin_s) / 60:.0f} minutes; build/{name}.json")
@@ -98,6 +98,8 @@ class _Taker:
     def __init__(self, store: Store, trials: int) -> None:
         self._store = store
         self._trials = trials
+        self.lost: list[str] = []
+        """Jobs that were given up, so that trials are missing."""
 
     def __call__(self, what: str, content: Any) -> None:
         match what:
@@ -105,6 +107,8 @@ class _Taker:
                 self._store.add(content)
             case "rest":
                 self._store.add_rest(content)
+            case "lost":
+                self.lost.append(content)
             case "done":
                 job, took_s = content
                 self._store.save()

@@ -41,7 +41,7 @@ class Failed(Exception):
 def work(
     count: int, todo: Sequence[Job | Rest], deadline_s: float, seed: int, take: Callable[[str, Any], None]
 ) -> list[Job | Rest]:
-    """Carry out the jobs, and return those for which there was no time. `take` gets trial, rest, done, say."""
+    """Carry out the jobs, and return those for which there was no time. `take` gets trial, rest, lost, done, say."""
     left = list(todo)
     with _lanes(count, deadline_s, seed) as lanes:
         open_ = dict(lanes)
@@ -153,6 +153,7 @@ def _carry_out(
                         break
     except (Unsteady, CageError) as error:
         say(f"{job}: given up: {error}")
+        tell("lost", str(job))
     tell("done", (str(job), time.monotonic() - at_s))
 
 

@@ -123,7 +123,7 @@ def _bars(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
             [b - m for m, b in zip(median, most, strict=True)],
         ]
         axes.errorbar(at, median, yerr=spread, fmt="o", ms=5, capsize=3, color=COLOURS[system], label=system)
-    axes.set_xticks(range(len(faults)), faults)
+    axes.set_xticks(range(len(faults)), [fault.replace("power-off-", "power-off\n-") for fault in faults])
     axes.set_xlim(-0.5, len(faults) - 0.5)
     axes.set_yscale("log")
     axes.set_ylim(bottom=FLOOR_MS / 2)

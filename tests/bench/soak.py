@@ -132,12 +132,12 @@ def _phase(
             stack.callback(session.close)
             session.steady()
             found.append(Pair(wires, session))
-        if phase == "load":
-            for _ in range(os.cpu_count() or 1):
-                stack.enter_context(_busy())
         time.sleep(SAMPLE_S)
         for pair in found:
             pair.wires.watcher.changes.clear()
+        if phase == "load":
+            for _ in range(os.cpu_count() or 1):
+                stack.enter_context(_busy())
         try:
             _watch(found, seconds, say)
         finally:

@@ -150,10 +150,11 @@ def test_rounds_let_systems_take_turns() -> None:
 
 
 def test_storms_come_last_and_alone() -> None:
-    jobs = plan.jobs(plan.BENCH_N, Limits(settings=("B",)), seed=1)
+    jobs = plan.jobs(plan.BENCH_N, Limits(settings=("B", "C")), seed=1)
     (quiet, at_once), (loud, alone) = plan.parts(jobs, 4)
     assert (at_once, alone) == (4, 1)
-    assert {fault for job in loud for fault, _ in job.wanted} == STORMS
+    assert {fault for job in loud for fault, _ in job.wanted} == STORMS | {Fault.FREEZE}
+    assert {job.system for job in loud if job.setting == "C"} == {"keepalived-v3"}
     assert not {fault for job in quiet for fault, _ in job.wanted} & STORMS
     assert len(quiet) + len(loud) == len(jobs)
     assert plan.parts([], 4) == []
