@@ -33,7 +33,8 @@ class Desk:
 
     def __init__(self, directory: Path) -> None:
         self.daemon = Daemon("r1", State(directory))
-        self.handlers = handlers(self.daemon, file=None)
+        self.restarts: list[None] = []
+        self.handlers = handlers(self.daemon, file=None, restart=lambda: self.restarts.append(None))
 
     async def configure(self, *entries: Any) -> list[str]:
         answer = await self.handlers["configure"]({"clusters": list(entries)})

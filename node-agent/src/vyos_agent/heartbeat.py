@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import enum
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vyos_agent.edge import logs, reader, requests
-from vyos_agent.edge.control import ControlServer, InUse
+from vyos_agent.edge.control import ControlError, ControlServer, InUse
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.orders import Item, Orders
 from vyos_agent.edge.state import State
@@ -29,8 +30,17 @@ NODE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 """A node's name in Kubernetes is a DNS subdomain (RFC 1123); routers alone may have capitals in theirs."""
 BAD_USAGE = 2
 """Exit code for a command line or file that cannot be used, as argparse has it."""
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 SWITCH_INTERVAL_S = 0.0005
 """A worker thread that computes gives the loop its turn after so long, not after 5 ms (shared/protocol section 8)."""
+
+
+class End(enum.Enum):
+    """Why it ended."""
+
+    STOPPED = enum.auto()
+    RESTART = enum.auto()
+    BROKEN = enum.auto()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,19 +57,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_USAGE
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        return asyncio.run(_run(options, item), debug=False)
+        end = asyncio.run(_run(options, item), debug=False)
     except (OSError, InUse) as error:
         print(f"vyos-cluster-heartbeat: {error}", file=sys.stderr)
         return 1
+    if end is End.RESTART:
+        # the same process: nobody who watches over it sees it end, and has it wait for its next start
+        logging.shutdown()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return int(end is End.BROKEN)
 
 
-async def _run(options: argparse.Namespace, item: Item | None) -> int:
+async def _run(options: argparse.Namespace, item: Item | None) -> End:
     loop = asyncio.get_running_loop()
-    stop = loop.create_future()
+    leaving = _Leaving()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _request_stop, stop, number)
+        loop.add_signal_handler(number, leaving.ask, End.STOPPED, signal.Signals(number).name)
+    loop.add_signal_handler(signal.SIGHUP, _nothing_to_read)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an earlier life has them blocked while it begins anew
     daemon = Daemon(options.node, State(options.state), keep_configs=item is None, hooks=options.hooks)
-    control = _control(options, daemon)
+    control = _control(options, daemon, lambda: _restart(options, leaving))
     daemon.start()
     try:
         if control is not None:
@@ -71,16 +88,37 @@ async def _run(options: argparse.Namespace, item: Item | None) -> int:
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
             await daemon.configure(Orders((item,), ()))
         daemon.manners.begin()
-        await asyncio.wait([stop, daemon.broken], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([leaving.asked, daemon.broken], return_when=asyncio.FIRST_COMPLETED)
         if daemon.broken.done():
             logger.critical("cannot go on; the kernel's lifetimes end what this node holds", exc_info=_error(daemon))
-            return 1
-        return 0
+            leaving.end = End.BROKEN
     finally:
         daemon.manners.end()
         if control is not None:
             await control.stop()
         await daemon.stop()
+    if leaving.end is End.RESTART:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they wait for the next life's handlers: exec keeps both
+    return leaving.end
+
+
+class _Leaving:
+    """Why the daemon is to leave: who asks first has it leave, and who ends it for good has the last word."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.end = End.STOPPED
+
+    def ask(self, end: End, why: str) -> None:
+        """Leave, for this reason."""
+        if self.end is End.BROKEN:
+            return
+        if not self.asked.done():
+            logger.info("%s: leaving", why)
+            self.asked.set_result(None)
+            self.end = end
+        elif self.end is End.RESTART:
+            self.end = end
 
 
 class _Reload:
@@ -110,6 +148,19 @@ class _Reload:
             await self._daemon.configure(Orders((item,), ()))
 
 
+def _restart(options: argparse.Namespace, leaving: _Leaving) -> None:
+    """Begin anew, if the next life will be able to. Raises ControlError."""
+    try:
+        _load(options)
+    except ValueError as error:
+        raise ControlError(f"it would not come back: {error}") from None
+    leaving.ask(End.RESTART, "restart")
+
+
+def _nothing_to_read() -> None:
+    logger.info("SIGHUP: there is no file to read again")
+
+
 def _load(options: argparse.Namespace) -> Item | None:
     """The order in the file, None without a file. Raises FileError, which is a ValueError."""
     if options.config is None:
@@ -120,17 +171,11 @@ def _load(options: argparse.Namespace) -> Item | None:
     return reader.load(options.config, options.node, peers)
 
 
-def _control(options: argparse.Namespace, daemon: Daemon) -> ControlServer | None:
+def _control(options: argparse.Namespace, daemon: Daemon, restart: Callable[[], None]) -> ControlServer | None:
     if options.control is None:
         return None
     file = None if options.config is None else str(options.config)
-    return ControlServer(options.control, requests.handlers(daemon, file=file), options.control_gid)
-
-
-def _request_stop(stop: asyncio.Future[None], number: int) -> None:
-    if not stop.done():
-        logger.info("%s: leaving", signal.Signals(number).name)
-        stop.set_result(None)
+    return ControlServer(options.control, requests.handlers(daemon, file=file, restart=restart), options.control_gid)
 
 
 def _error(daemon: Daemon) -> BaseException | None:

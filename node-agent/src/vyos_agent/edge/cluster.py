@@ -85,7 +85,7 @@ class Cluster:
         )
         self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
         self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
-        self._newest_hold: tuple[Mapping[Vip, int], int] = ({}, 0)
+        self._newest_hold: dict[Vip, tuple[int, int]] = {}
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._tally = metrics.Tally()
@@ -117,11 +117,13 @@ class Cluster:
         before, self.item = self.item, item
         if item.epochs:
             self._turn(Hinted(item.epochs))
-        if item.core == before.core and item.endpoint == before.endpoint and item.config.nodes == before.config.nodes:
+        if (item.core, item.endpoint, item.config) == (before.core, before.endpoint, before.config):
             return
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
         self._failed = {}
-        self._tools.keeper.rescope(self._slot, _places(item.core))
+        places = _places(item.core)
+        self._newest_hold = {vip: newest for vip, newest in self._newest_hold.items() if vip in places}
+        self._tools.keeper.rescope(self._slot, places)
         self._services.configure(item.core)
         self._configure_fence()
         self._gaps.configure(_others(item.core))
@@ -234,10 +236,16 @@ class Cluster:
     def _configure_fence(self) -> None:
         self._fence.configure(self.item.core, wanted=self.item.config.fence == NFTABLES)
 
-    def _hold_again(self) -> None:
+    def _hold_again(self, vips: frozenset[Vip]) -> None:
         if self._runner is not None and not self._runner.over:
-            lifetimes_ms, at_ms = self._newest_hold
-            self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
+            newest = {vip: self._newest_hold[vip] for vip in vips & self._newest_hold.keys()}
+            for at_ms in sorted({at_ms for _, at_ms in newest.values()}):
+                self._put({vip: life_ms for vip, (life_ms, at) in newest.items() if at == at_ms}, at_ms)
+
+    def _put(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
+        ready = self._moves.ready(lifetimes_ms)
+        self._fence.renew(vip for vip, life_ms in ready.items() if life_ms)
+        self._tools.keeper.hold(self._slot, ready, at_ms)
 
     def _conflict(self, vip: Vip, mac: bytes) -> None:
         self._moves.conflict(self.item.core, vip, mac)
@@ -274,10 +282,8 @@ class Cluster:
 
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
-        self._newest_hold = (lifetimes_ms, at_ms)
-        ready = self._moves.ready(lifetimes_ms)
-        self._fence.renew(vip for vip, life_ms in ready.items() if life_ms)
-        self._tools.keeper.hold(self._slot, ready, at_ms)
+        self._newest_hold |= {vip: (life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
+        self._put(lifetimes_ms, at_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Have these host services run."""

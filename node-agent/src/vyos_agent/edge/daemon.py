@@ -79,7 +79,8 @@ class Daemon:
         self.manners = Manners()
         self._state = state
         self._keep_configs = keep_configs
-        self._instance = str(uuid.uuid4())
+        self.instance = str(uuid.uuid4())
+        """Names this life of the daemon."""
         self._clusters: dict[bytes, Cluster] = {}
         self._pending: dict[bytes, Pending] = {}
         self._refused: tuple[Refusal, ...] = ()
@@ -342,7 +343,7 @@ class Daemon:
             "revision": self._bulletin.revision,
             "node": self.node,
             "agentVersion": __version__,
-            "instance": self._instance,
+            "instance": self.instance,
             "process": self.manners.as_json(),
             "clusters": self._reports(),
             "refused": [refusal.as_json() for refusal in self._refused],

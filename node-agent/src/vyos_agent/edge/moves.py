@@ -17,8 +17,8 @@ from vyos_agent.edge.hooks import Call, Event, Hooks
 class Moves:
     """Of one cluster."""
 
-    def __init__(self, hooks: Hooks, cluster: str, hold_again: Callable[[], None]) -> None:
-        """`hold_again()`: addresses that waited may go live now."""
+    def __init__(self, hooks: Hooks, cluster: str, hold_again: Callable[[frozenset[Vip]], None]) -> None:
+        """`hold_again(vips)`: addresses that waited may go live now."""
         self._hooks = hooks
         self._cluster = cluster
         self._hold_again = hold_again
@@ -69,7 +69,7 @@ class Moves:
         found = self._waiting.get(group)
         if found is not None and found[1] is done:
             self._let_go(group)
-            self._hold_again()
+            self._hold_again(found[0])
 
     def _let_go(self, group: str) -> None:
         self._waiting.pop(group, None)

@@ -46,7 +46,8 @@ class Ownership:
         self._name = name
         self._prober = prober
         self._on_conflict = on_conflict
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        """One for each group that was claimed first, as long as it asks."""
         self._announcer = announcer
         self._clock = clock
         self._node: Node | None = None
@@ -71,12 +72,12 @@ class Ownership:
 
     def first_claim(self, vips: Collection[Vip]) -> None:
         """Nobody had these addresses, as far as this node knows: ask the LAN whether that is so."""
-        if self._asking is None:
-            self._asking = asyncio.get_running_loop().create_task(self._prober.first_claim(self._watch, vips))
-            self._asking.add_done_callback(self._asked)
+        task = asyncio.get_running_loop().create_task(self._prober.first_claim(self._watch, vips))
+        self._asking.add(task)
+        task.add_done_callback(self._asked)
 
     def _asked(self, task: asyncio.Task[None]) -> None:
-        self._asking = None
+        self._asking.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.warning("%s: cannot ask who has its addresses: %s", self._name, error)
@@ -88,8 +89,8 @@ class Ownership:
 
     def close(self) -> None:
         """Ask no more."""
-        if self._asking is not None:
-            self._asking.cancel()
+        for task in self._asking:
+            task.cancel()
         self._watch.close()
         self._node = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vyos_agent.core.model import Force
@@ -15,8 +15,8 @@ TIMEOUT_MAX_MS = 60_000
 """A poll that is never answered would hide that its client is gone."""
 
 
-def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
-    """By `op`. `file`: where the configuration comes from instead of this socket."""
+def handlers(daemon: Daemon, *, file: str | None, restart: Callable[[], None]) -> dict[str, Handler]:
+    """By `op`. `file`: where the configuration comes from instead of this socket. `restart`: leave and begin anew."""
 
     async def configure(request: Mapping[str, Any]) -> dict[str, Any]:
         if file is not None:
@@ -56,6 +56,10 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
             raise ControlError(_nowhere(cluster, group))
         return {"clusters": concerned}
 
+    async def begin_anew(request: Mapping[str, Any]) -> dict[str, Any]:
+        restart()
+        return {"instance": daemon.instance}
+
     return {
         "configure": configure,
         "report": report,
@@ -63,6 +67,7 @@ def handlers(daemon: Daemon, *, file: str | None) -> dict[str, Handler]:
         "history": history,
         "metrics": metrics,
         "force": force,
+        "restart": begin_anew,
     }
 
 

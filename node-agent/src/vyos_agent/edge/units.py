@@ -75,7 +75,8 @@ class UnitGroup:
         self._deadman = deadman
         self._tell_on = tell
         self._units: tuple[str, ...] = ()
-        """All that this life knows to be the group's."""
+        """All that is the group's, and what was and has still to be stopped."""
+        self._configured: tuple[str, ...] = ()
         self._wanted: tuple[str, ...] | None = None
         self._life_ms = 0
         self._level = self._round_level = 0
@@ -95,7 +96,9 @@ class UnitGroup:
 
     def serve(self, wanted: tuple[str, ...], units: tuple[str, ...], life_ms: int) -> None:
         """Run exactly `wanted` of the group's `units`, as long as somebody renews within `life_ms`."""
-        known = tuple(dict.fromkeys([*units, *wanted, *self._units]))
+        self._configured = tuple(dict.fromkeys([*units, *wanted]))
+        # what left the configuration is stopped once more where it may run, and is the administrator's own after that
+        known = tuple(dict.fromkeys([*self._configured, *(() if self.rested.is_set() else self._units)]))
         if (wanted, known, life_ms) == (self._wanted, self._units, self._life_ms):
             return
         if wanted != self._wanted:
@@ -197,6 +200,7 @@ class UnitGroup:
                 await self._stop(unit, problems, missing)
         if problems:
             raise Problem(Serving.FAILED, "; ".join(problems))
+        self._units = tuple(unit for unit in self._units if unit in self._configured)
         if not wanted:
             await self._deadman.disarm()
             return (Serving.ABSENT, "; ".join(missing)) if missing else (Serving.STOPPED, "")
