@@ -177,6 +177,14 @@ class TestMayNot:
             apply(apiserver, agents["node1"], manager, **status)
         assert shown(apiserver) == before
 
+    def test_begin_a_group_with_a_huge_epoch(self, apiserver: ApiServer, agents: dict[str, Path]) -> None:
+        third = {"name": "g3", "primary": "node1", "secondaries": ["node2"], "services": ["192.168.0.125/24/eth0"]}
+        add = [{"op": "add", "path": "/spec/groups/-", "value": third}]
+        apiserver.kubectl("patch", "vyoscluster", "edge", "--type=json", "-p", json.dumps(add))
+        with pytest.raises(GroundError, match="an epoch may rise by at most 1000 in one write"):
+            apply(apiserver, agents["node1"], names.group_manager("g3"), groups=[group("node1", 1001, name="g3")])
+        apply(apiserver, agents["node1"], names.group_manager("g3"), groups=[group("node1", 1000, name="g3")])
+
     def test_take_a_group_at_the_same_epoch(self, apiserver: ApiServer, agents: dict[str, Path]) -> None:
         with pytest.raises(GroundError, match="a new owner of group g1 needs a higher epoch"):
             apply(apiserver, agents["node2"], names.group_manager("g1"), groups=[group("node2", 7)])

@@ -33,6 +33,8 @@ NODE_ADDRESSES = 8
 MEMBERS = 64
 """Members of one cluster; at 64 x 32 groups a status is half a megabyte, a third of etcd's limit for one object."""
 
+EPOCH = 2**53 - 1
+"""The daemon's own limit, which refuses more: the largest whole number that JSON readers keep exactly (RFC 8259 6)."""
 OWNERS_TEXT = 256
 """status.owners is for `kubectl get`: longer text is cut by its writer."""
 DEVIATIONS = 256

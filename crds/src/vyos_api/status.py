@@ -68,7 +68,7 @@ class GroupStatus(LenientModel):
     """The group."""
     owner: _NodeName
     """The member that holds the group's services."""
-    epoch: Int64
+    epoch: Annotated[Int64, Field(le=limits.EPOCH)]
     """How often the group was claimed; it never goes back."""
     since: Timestamp | None = None
     """When the owner took the group."""

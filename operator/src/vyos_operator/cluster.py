@@ -10,7 +10,7 @@ kopf does the watching, with the same credentials. What is needed, and no more:
   Role, own namespace      core             secrets              get, list, watch
   Role, default            events.k8s.io    events               create
 
-`read` is for the checkup alone, which has an account of its own.
+`read` and `request` are for the checkup too, which has an account of its own.
 
 Server-side apply of a new object needs `create` beside `patch`; nothing is ever deleted but ConfigMaps of members
 that left.
@@ -117,7 +117,7 @@ class Cluster:
     async def serves_clusters(self) -> bool:
         """Whether the CRD is there and served."""
         try:
-            found = await self._request("GET", f"/apis/{kinds.CLUSTERS.api}", what="discovery")
+            found = await self.request("GET", f"/apis/{kinds.CLUSTERS.api}", what="discovery")
         except ApiError as error:
             if error.status == 404:
                 return False
@@ -126,7 +126,7 @@ class Cluster:
 
     async def read(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """One object. Raises ApiError or Unreachable."""
-        return await self._request("GET", kind.path(namespace, name), what=f"{kind.name} {namespace}/{name}")
+        return await self.request("GET", kind.path(namespace, name), what=f"{kind.name} {namespace}/{name}")
 
     async def versions(self, watch: Watch) -> dict[str, Version]:
         """What the API server has now of what a watch shows, by name: metadata only, in pages."""
@@ -138,7 +138,7 @@ class Cluster:
             query["fieldSelector"] = watch.kind.field_selector
         while True:
             path = watch.kind.path(watch.namespace)
-            page = await self._request("GET", path, query, accept=METADATA_ONLY, what=f"list of {watch}")
+            page = await self.request("GET", path, query, accept=METADATA_ONLY, what=f"list of {watch}")
             for item in page.get("items") or ():
                 meta = item["metadata"]
                 found[meta["name"]] = (meta.get("uid", ""), meta.get("resourceVersion", ""))
@@ -161,7 +161,8 @@ class Cluster:
         for manager in plan.prune:
             await self._unless_refused(refusals, self._apply_status(name, None, manager, store))
         for event in plan.events:
-            await self._tell(event)
+            if not await self._tell(event):
+                break  # the others would fare no better, and the status is of more use
         if plan.status is not None:
             await self._unless_refused(refusals, self._apply_status(name, plan.status, names.OPERATOR_MANAGER, store))
         if refusals:
@@ -171,7 +172,7 @@ class Cluster:
         """Whether this life of a cluster is there."""
         path = kinds.CLUSTERS.path(name=name)
         try:
-            found = await self._request("GET", path, accept=METADATA_ONE, what=f"look at {name}")
+            found = await self.request("GET", path, accept=METADATA_ONE, what=f"look at {name}")
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -191,14 +192,14 @@ class Cluster:
         path = kind.path(meta["namespace"], meta["name"])
         query = {"fieldManager": names.OPERATOR_MANAGER, "force": "true"}
         what = f"apply of {kind.name} {meta['namespace']}/{meta['name']}"
-        store.put(kind, await self._request("PATCH", path, query, body=body, content_type=APPLY, what=what))
+        store.put(kind, await self.request("PATCH", path, query, body=body, content_type=APPLY, what=what))
         logger.info("%s: written", what.removeprefix("apply of "))
 
     async def _delete(self, ref: Ref, store: Store) -> None:
         what = f"{ref.kind.name} {ref.namespace}/{ref.name}"
         body = {"preconditions": {"uid": ref.uid}}
         try:
-            await self._request("DELETE", ref.kind.path(ref.namespace, ref.name), body=body, what=f"delete of {what}")
+            await self.request("DELETE", ref.kind.path(ref.namespace, ref.name), body=body, what=f"delete of {what}")
         except ApiError as error:
             if error.status not in (404, 409):  # gone, or another life of it: the watch tells
                 raise
@@ -212,31 +213,35 @@ class Cluster:
         body = manifests.status(name, fields)
         what = f"apply of the status of {name} as {manager}"
         try:
-            answer = await self._request("PATCH", path, query, body=body, content_type=APPLY, what=what)
+            answer = await self.request("PATCH", path, query, body=body, content_type=APPLY, what=what)
         except ApiError as error:
             if error.status != 404:  # deleted meanwhile
                 raise
             return
         store.put(kinds.CLUSTERS, answer)
 
-    async def _tell(self, event: Body) -> None:
-        """Send an Event once. News is worth a try and no more: a refusal is logged."""
+    async def _tell(self, event: Body) -> bool:
+        """Send an Event once; whether the API server takes Events. News is worth a try, and holds nothing up.
+
+        What could not be sent is tried again as long as it is news: until the status says the same.
+        """
         name, namespace = event["metadata"]["name"], event["metadata"]["namespace"]
         if name in self._told:
-            return
+            return True
         try:
-            await self._request("POST", kinds.EVENTS.path(namespace), body=event, what=f"Event {name}")
+            await self.request("POST", kinds.EVENTS.path(namespace), body=event, what=f"Event {name}")
             logger.info("%s: %s: %s", event["regarding"]["name"], event["reason"], event["note"])
-        except ApiError as error:
-            if not error.final:
-                raise
-            if error.status != 409:
+        except (ApiError, Unreachable) as error:
+            if not (isinstance(error, ApiError) and error.status == 409):
                 logger.warning("%s", error)
+            if not (isinstance(error, ApiError) and error.final):
+                return False
         self._told[name] = None
         if len(self._told) > TOLD_MAX:
             del self._told[next(iter(self._told))]
+        return True
 
-    async def _request(
+    async def request(
         self,
         method: str,
         path: str,

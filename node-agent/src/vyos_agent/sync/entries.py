@@ -82,13 +82,13 @@ def epoch_hints(node: str, report: ClusterReport | None, shown: View) -> dict[st
     known = {g.name: g for g in report.groups} if report is not None else {}
     hints: dict[str, int] = {}
     for name, entry in shown.groups.items():
-        epoch = int(entry["epoch"])
+        epoch = min(int(entry["epoch"]), limits.EPOCH)
         group = known.get(name)
         if group is None or group.epoch is None or epoch > group.epoch:
             hints[name] = epoch
         elif _owns(node, group) and epoch == group.epoch and entry["owner"] != node:
             # Two owners claimed the same epoch and the other one wrote first; a new owner needs a higher one.
-            hints[name] = epoch + 1
+            hints[name] = min(epoch + 1, limits.EPOCH)
     return hints
 
 
@@ -109,7 +109,7 @@ def _group_entry(node: str, group: GroupReport, shown: Mapping[str, Any] | None)
         behind = shown["epoch"] > epoch or (shown["epoch"] == epoch and shown["owner"] != node)
         if behind:
             return None
-        epoch = min(epoch, shown["epoch"] + EPOCH_STEP_MAX)
+    epoch = min(epoch, (shown["epoch"] if shown is not None else 0) + EPOCH_STEP_MAX)
     value: dict[str, Any] = {"name": group.name, "owner": node, "epoch": epoch, "since": timestamp(group.since_ms)}
     if group.reason is not None:
         value["reason"] = group.reason[: limits.REASON_TEXT]

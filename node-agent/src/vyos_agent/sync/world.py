@@ -76,7 +76,17 @@ class World:
 
     @property
     def ready(self) -> bool:
-        """Whether this node plays its part: listed, connected, and no group of its own that still only listens."""
-        if not self.listed or not self.connected or self.report is None:
+        """Whether this node plays its part: listed, connected, told of all its clusters, and listening in none."""
+        if self.configs is None or self.keys is None or not self.connected or self.report is None:
+            return False
+        answered = {c.cluster for c in self.report.clusters} | {r.cluster for r in self.report.refused}
+        if any(
+            _complete(config, self.keys.get(name)) and name not in answered for name, config in self.configs.items()
+        ):
             return False
         return not any(g.state == "Listening" for c in self.report.clusters for g in c.groups)
+
+
+def _complete(config: NodeConfig | str, keys: KeySet | str | None) -> bool:
+    """Whether the API has all that the daemon has to be told of a cluster."""
+    return isinstance(config, NodeConfig) and isinstance(keys, KeySet) and keys.uid == config.uid
