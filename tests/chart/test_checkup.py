@@ -1,5 +1,6 @@
 """`helm test`: the pod it makes, the little it may do, what it says at a real API server (no kubelet is here)."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.aio import client
 
 from chart import helm
 from chart.helm import AGENT, AGENT_NAMESPACE, CHART, HOOK, NAME, RELEASE_NAMESPACE, hooks, one, render
 from ground.apiserver import ApiServer
 from ground.apiserver import apiserver as run_apiserver
 from ground.shell import GroundError, wait
-from vyos_operator import checkup
+from vyos_operator import checkup, throwaway
+from vyos_operator.cluster import ApiError, Cluster, configuration
+from vyos_operator.throwaway import Trial
 
 pytestmark = pytest.mark.apiserver
 TEST = "vyos-cluster-test"
 OPERATOR = "vyos-cluster-operator"
+WHO = f"--as=system:serviceaccount:{RELEASE_NAMESPACE}:{TEST}"
+OWN = {"resourceNames": [TEST], "verbs": ["get", "patch", "delete"]}
+"""What it may do to its own VyosCluster."""
 NOBODY = {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}
 """The status of a DaemonSet that no node suits."""
 
@@ -46,6 +53,13 @@ def run(kubeconfig: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *container["command"][1:], *container["args"], *more]
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+
+
+def may_create(api: ApiServer) -> bool:
+    try:
+        return "yes" in api.kubectl("auth", "can-i", "create", "vyosclusters", WHO)
+    except GroundError:  # how kubectl says no
+        return False
 
 
 def say(api: ApiServer, namespace: str, thing: str, **status: int) -> None:
@@ -88,6 +102,23 @@ class TestRendered:
             ((namespace, [rule | what]) for namespace, what in wanted), key=lambda each: each[0]
         )
 
+    def test_what_more_it_may_where_it_moves_an_address(self) -> None:
+        roles = [(o["kind"], o["rules"]) for o in hooks("--set=test.interface=eth0") if o["kind"].endswith("Role")]
+        mine = {"apiGroups": ["cluster.vyos.io"], "resources": ["vyosclusters"]}
+        assert ("ClusterRole", [mine | {"verbs": ["create"]}, mine | OWN]) in roles
+        pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+        assert [pods in rules for _, rules in roles].count(True) == 1
+        named = hooks("--set=test.interface=eth0,test.nodes={a,b}")
+        assert not any(pods in o.get("rules", ()) for o in named)
+        (container,) = one(named, "Pod")["spec"]["containers"]
+        assert container["args"][2:] == [
+            f"--move={TEST}",
+            "--interface=eth0",
+            "--address=192.0.2.123/32",
+            "--node=a",
+            "--node=b",
+        ]
+
     def test_it_is_a_pod_like_the_operators(self) -> None:
         values = (
             '--set-json=operator.nodeSelector={"role":"infra"},operator.image.tag="dev",imagePullSecrets=[{"name":"x"}]'
@@ -127,9 +158,33 @@ class TestAtTheApiServer:
 
         wait(well, 30, "the checkup to find all well", every_s=0.5)
 
+    def test_an_address_that_does_not_move_is_told_and_nothing_is_left(self, api: ApiServer, account: Path) -> None:
+        """No agent is here that could own it."""
+        helm.apply(api, *(o for o in hooks("--set=test.interface=eth0") if o["kind"].startswith("ClusterRole")))
+        trial = Trial(TEST, "eth0", "192.0.2.123/32", ("node1", "node2"))
+        leftover = json.dumps(trial.manifest())
+
+        async def tried() -> str:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("KUBECONFIG", str(account))
+                patch.setenv("NO_PROXY", "*")
+                server = Cluster(client.ApiClient(await configuration()))
+            try:
+                with pytest.raises(throwaway.Failed) as caught:
+                    await throwaway.move(server, trial, print, wait_s=1)
+                with pytest.raises(ApiError, match="403"):
+                    await throwaway.two_nodes(server, AGENT_NAMESPACE)
+            finally:
+                await server.close()
+            return str(caught.value)
+
+        api.kubectl("create", "-f", "-", stdin=leftover)
+        wait(lambda: may_create(api), 10, "the right to count")
+        assert asyncio.run(tried()).startswith("192.0.2.123/32/eth0 did not own within 1 s; ")
+        assert api.kubectl("get", "vyosclusters", "-oname") == ""
+
     def test_its_account_may_nothing_else(self, api: ApiServer) -> None:
-        who = f"--as=system:serviceaccount:{RELEASE_NAMESPACE}:{TEST}"
-        assert "yes" in api.kubectl("auth", "can-i", "get", f"deployment/{OPERATOR}", f"-n{RELEASE_NAMESPACE}", who)
+        assert "yes" in api.kubectl("auth", "can-i", "get", f"deployment/{OPERATOR}", f"-n{RELEASE_NAMESPACE}", WHO)
         for verb, what, namespace in (
             ("list", "deployments", RELEASE_NAMESPACE),
             ("patch", f"deployment/{OPERATOR}", RELEASE_NAMESPACE),
@@ -139,7 +194,7 @@ class TestAtTheApiServer:
             ("get", "vyosclusters", "default"),
         ):
             with pytest.raises(GroundError):
-                api.kubectl("auth", "can-i", verb, what, f"-n{namespace}", who)
+                api.kubectl("auth", "can-i", verb, what, f"-n{namespace}", WHO)
 
     def test_a_missing_crd_is_told(self, api: ApiServer, account: Path) -> None:
         api.kubectl("delete", "-f", str(helm.CRD))

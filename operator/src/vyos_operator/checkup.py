@@ -1,13 +1,15 @@
-"""What `helm test` runs in a pod: is everything that the chart installs there and at work? Reads, and changes nothing.
+"""What `helm test` runs in a pod: is everything that the chart installs there and at work?
 
-Not about any cluster: those have conditions. Asks the API server with an account of its own, which may read the two
-objects that are named and nothing else; what the API server serves, everybody may ask.
+Not about anybody's cluster: those have conditions. Asks the API server with an account of its own, which may read the
+two objects that are named; what the API server serves, everybody may ask. It changes nothing, but where it is told an
+interface: then an address is moved (throwaway.py), and the account may do that too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -16,10 +18,11 @@ from typing import Any
 from kubernetes.aio import client
 from kubernetes.aio.config import ConfigException
 
-from vyos_operator import cluster
+from vyos_operator import cluster, throwaway
 from vyos_operator.cluster import Cluster
 from vyos_operator.kinds import Kind
 from vyos_operator.queue import Retry
+from vyos_operator.throwaway import Trial
 
 DEPLOYMENTS = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
 DAEMON_SETS = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
@@ -36,15 +39,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--operator", required=True, type=_place, metavar="NAMESPACE/DEPLOYMENT")
     parser.add_argument("--agents", required=True, type=_place, metavar="NAMESPACE/DAEMONSET")
     parser.add_argument("--wait", type=float, default=WAIT_S, metavar="SECONDS", help="default: %(default)s")
+    parser.add_argument("--move", metavar="NAME", help="move an address, by a VyosCluster of this name")
+    parser.add_argument("--interface", metavar="INTERFACE", help="of the routers, for --move")
+    parser.add_argument("--address", metavar="ADDRESS/LENGTH", help="that nobody has, for --move")
+    parser.add_argument("--node", action="append", default=[], metavar="NODE", help="for --move, twice; or any two")
     options = parser.parse_args(argv)
+    if options.move and not (
+        options.interface and options.address and len(set(options.node)) == len(options.node) != 1
+    ):
+        parser.error("--move needs --interface, --address, and two nodes or none")
     try:
-        problems = asyncio.run(_look(options.operator, options.agents, options.wait))
+        problems = asyncio.run(_all(options))
     except ConfigException as error:
         problems = [f"neither a pod's ServiceAccount nor a kubeconfig to log in with: {error}"]
+    except asyncio.CancelledError:
+        problems = ["interrupted"]
     for problem in problems:
         print(f"not well: {problem}", file=sys.stderr)
-    if not problems:
-        print("all is well: VyosClusters are served, the operator runs, and so does an agent on each node that shall")
     return 1 if problems else 0
 
 
@@ -73,20 +84,40 @@ def agent_problems(found: Body, name: str) -> list[str]:
     return []
 
 
-async def _look(operator: tuple[str, str], agents: tuple[str, str], wait_s: float) -> list[str]:
+async def _all(options: argparse.Namespace) -> list[str]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # so that what was made is removed
     api = Cluster(client.ApiClient(await cluster.configuration()))
-    end = time.monotonic() + wait_s
     try:
-        while True:
+        problems = await _look(api, options.operator, options.agents, options.wait)
+        if problems:
+            return problems
+        print("all is well: VyosClusters are served, the operator runs, and so does an agent on each node that shall")
+        if options.move:
             try:
-                problems = await _problems(api, operator, agents)
-            except Retry as error:
-                problems = [str(error)]
-            if not problems or time.monotonic() >= end:
-                return problems
-            await asyncio.sleep(POLL_S)
+                nodes = tuple(options.node) or await throwaway.two_nodes(api, options.agents[0])
+                trial = Trial(options.move, options.interface, options.address, nodes)
+                await throwaway.move(api, trial, lambda text: print(text, flush=True))
+            except (Retry, throwaway.Failed) as error:
+                return [f"moving an address: {error}"]
+        else:
+            print("no address was moved: say over which interface with test.interface")
+        return []
     finally:
         await api.close()
+
+
+async def _look(api: Cluster, operator: tuple[str, str], agents: tuple[str, str], wait_s: float) -> list[str]:
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            problems = await _problems(api, operator, agents)
+        except Retry as error:
+            problems = [str(error)]
+        if not problems or time.monotonic() >= end:
+            return problems
+        await asyncio.sleep(POLL_S)
 
 
 async def _problems(api: Cluster, operator: tuple[str, str], agents: tuple[str, str]) -> list[str]:
