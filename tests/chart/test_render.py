@@ -14,6 +14,7 @@ import vyos_operator.settings
 from chart.helm import AGENT_NAMESPACE, CHART, CRD, RELEASE_NAMESPACE, VALUES, helm, one, render, template
 from ground.bins import KUBERNETES
 from ground.shell import GroundError
+from scale.__main__ import MALLOC
 from vyos_agent import heartbeat
 from vyos_agent.sync import entries
 from vyos_agent.sync import settings as sync_settings
@@ -234,6 +235,7 @@ class TestEnvironment:
         assert f"--control-gid={containers['kube-sync']['securityContext']['runAsGroup']}" in arguments
         assert pods["DaemonSet"]["securityContext"]["supplementalGroups"] == [65532]
         assert containers["heartbeat"]["livenessProbe"]["exec"]["command"][-1] == environ["CONTROL_SOCKET"]
+        assert MALLOC.items() <= environ.items(), "what was measured is what runs"
 
     def test_other_paths(self) -> None:
         paths = "agents.paths.run=/run/x,agents.paths.state=/var/y,agents.paths.hooks=/etc/z"
@@ -280,7 +282,9 @@ class TestNamespaces:
 
 def test_policy_and_agent_agree_on_the_step_of_epochs(objects: list[dict[str, Any]]) -> None:
     expressions = [v["expression"] for v in one(objects, "ValidatingAdmissionPolicy")["spec"]["validations"]]
-    assert any(f"n.epoch - o.epoch <= {entries.EPOCH_STEP_MAX})" in e for e in expressions)
+    (rule,) = (e for e in expressions if "n.epoch - o.epoch" in e)
+    assert f"n.epoch - o.epoch <= {entries.EPOCH_STEP_MAX})" in rule
+    assert rule.rstrip().endswith(f": n.epoch <= {entries.EPOCH_STEP_MAX})")
 
 
 def test_policy_may_be_left_out() -> None:

@@ -286,6 +286,10 @@ async def _beside(fleet: Fleet) -> AsyncIterator[None]:
         task.cancel()
 
 
+MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""As in the chart."""
+
+
 @contextlib.asynccontextmanager
 async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], Daemon]]:
     """A real one, for a daemon that takes every configuration."""
@@ -296,6 +300,7 @@ async def _kube_sync(server: ApiServer, folder: Path) -> AsyncIterator[tuple[sub
             "CONTROL_SOCKET": str(daemon.path),
             "HEALTH_PORT": "0",
             "KUBECONFIG": str(server.kubeconfig),
+            **MALLOC,
         }
         with _process(folder / "kube-sync.log", ("vyos_agent.sync",), settings) as process:
             yield process, daemon
