@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/security.md"
 TEST = re.compile(r"`(tests/[^`]+)`")
 HEAD = "| what | why | shown by |"
-WHO = 7
+WHO = 8
 """Attackers: on the LAN without and with the secret, a pod, a node, the operator, a user, somebody on a node."""
 
 

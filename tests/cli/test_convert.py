@@ -216,7 +216,13 @@ def test_everything_that_would_be_lost_is_named_at_once() -> None:
 def test_what_loses_nothing_is_written_without_a_word(text: str) -> None:
     done = run(text, "--to", "commands")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("/* VyosCluster edge, secret vyos-cluster/edge-psk secret */\nset cluster ")
+    assert done.stdout.startswith("# VyosCluster edge, secret vyos-cluster/edge-psk secret\nset cluster ")
+
+
+def test_a_namespace_that_cannot_be_is_refused() -> None:
+    done = run(SEED, "--namespace", "Not_One")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "'Not_One' is no namespace" in " ".join(done.stderr.replace("│", " ").split())
 
 
 NOTES = [
@@ -241,6 +247,7 @@ NOTES = [
     (f"{SEED}/* a */\nsystem {{\n}}\n", "kubernetes", None),
     (f"# a\nset system x\n# b\n{BASE}# c\n", "kubernetes", "3:1: note: this comment is not carried"),
     (f"/* VyosCluster a, secret b/c d */\n{BASE}", "kubernetes", None),
+    (f"# VyosCluster a, secret b/c d\n{BASE}", "kubernetes", None),
 ]
 
 

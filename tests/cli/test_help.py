@@ -89,6 +89,7 @@ def test_exit_codes_are_told(at: tuple[str, ...]) -> None:
         ("simulate", "--down", "a", "--socket", "nowhere"),
         ("show", "status", "--socket", "nowhere"),
         ("history", "--socket", "nowhere"),
+        ("restart", "--socket", "nowhere"),
         ("lab", "up", "nowhere"),
         ("lab", "up", "--nix"),
         ("nix",),
@@ -129,3 +130,26 @@ def test_completion_is_offered(shell: str) -> None:
 def test_completion(line: str, offered: set[str]) -> None:
     done = run(_VYOS_CLUSTER_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1))
     assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize(
+    ("words", "offered", "directive"),
+    [
+        (("hi",), {"history"}, ":4"),
+        (("show", ""), {"status"}, ":4"),
+        (("force", "a"), {"active"}, ":4"),
+        (("show", "status", "-o", "j"), {"json"}, ":4"),
+        (("lint", ""), set(), ":0"),
+        (("nix", ""), None, None),
+        ((), None, ":4"),
+        (("--he",), {"--help"}, ":4"),
+    ],
+)
+def test_completion_by_kubectl(words: tuple[str, ...], offered: set[str] | None, directive: str | None) -> None:
+    program = PROGRAM.with_name("kubectl_complete-vyos_cluster")
+    done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, last = done.stdout.splitlines()
+    assert offered in (None, set(lines))
+    assert re.fullmatch(r":[04]", last)
+    assert directive in (None, last)

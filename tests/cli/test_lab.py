@@ -122,6 +122,22 @@ def test_what_is_foretold_comes_true(up: Callable[[], Up]) -> None:
     assert (alone.returncode, alone.stdout) == (3, "edge/cluster: node2 -> nobody (node1 is not heard)\n")
 
 
+def test_a_restart_hands_over_and_ends_no_process(up: Callable[[], Up]) -> None:
+    lab = up()
+    lab.says("node1 owns")
+    wait_for_peers(lab.name)
+    there = Lab(lab.name)
+    pids, socket = there.pids("node1"), str(there.directory / "r0" / "control.sock")
+    done = subprocess.run(
+        [*COMMAND[:-1], "restart", "--socket", socket], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Restarting cluster node...Success!\n", "")
+    lab.says("node2 owns 192.168.0.123 (PeerLeft)")
+    assert there.pids("node1") == pids
+    wait_for_peers(lab.name)
+    assert lab.play("down").returncode == 0
+
+
 def test_a_failover_is_seen_by_the_watch_and_its_pipe_has_no_colour(up: Callable[[], Up], tmp_path: Path) -> None:
     lab = up()
     lab.says("node1 owns")

@@ -27,6 +27,7 @@ from vyos_cluster.__main__ import app
 
 Words = list[str]
 KINDS = {
+    "clusterrolebinding", "rolebinding",
     "configmap", "crd", "daemonset", "deployment", "event", "namespace", "node", "pod", "secret", "service",
 }  # fmt: skip
 """Resources of Kubernetes that the documents speak of, in the singular."""
@@ -34,7 +35,7 @@ VERBS = {
     "annotate", "api-resources", "apply", "cordon", "create", "delete", "describe", "drain", "exec", "explain", "get",
     "label", "logs", "patch", "rollout", "uncordon", "wait",
 }  # fmt: skip
-PLAIN = {"cd", "ip", "arping", "git", "tcpdump", "systemctl", "openssl", "echo", "nft", "conntrackd"}
+PLAIN = {"cd", "ip", "arping", "git", "tcpdump", "systemctl", "openssl", "echo", "nft", "conntrackd", "eval"}
 """Programs of the system: not ours to check."""
 RELEASE = {f"deployment/{NAME}-operator", OPERATOR, f"daemonset/{AGENT}"}
 NAMESPACES = {NAMESPACE, AGENTS_NAMESPACE, "default"}

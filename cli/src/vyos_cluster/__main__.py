@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from vyos_api import __version__
-from vyos_cluster import converting, explaining, forcing, history, linting, showing, simulating, watching
+from vyos_cluster import (
+    converting,
+    explaining,
+    forcing,
+    history,
+    linting,
+    restarting,
+    showing,
+    simulating,
+    watching,
+)
 from vyos_cluster.lab.commands import app as lab
 
 app = typer.Typer(
@@ -23,6 +33,7 @@ app.command("convert")(converting.command)
 app.command("explain")(explaining.command)
 app.command("history")(history.command)
 app.command("lint")(linting.command)
+app.command("restart")(restarting.command)
 app.command("simulate")(simulating.command)
 app.command("watch")(watching.command)
 

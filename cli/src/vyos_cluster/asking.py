@@ -1,4 +1,4 @@
-"""How commands ask the daemon of this router: the option that says where it is, one question, the end of a refusal."""
+"""How commands ask a daemon: the option that says where its socket is, one question, the end of a refusal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vyos_agent import control
+from vyos_cluster.agents import Agent
 
 Socket = Annotated[
     Path, typer.Option("--socket", envvar="VYOS_CLUSTER_SOCKET", help="The heartbeat daemon's control socket.")
@@ -30,11 +31,14 @@ def split(target: str | None) -> tuple[str | None, str | None]:
     return cluster or None, group
 
 
-def ask(socket: Path, op: str, **fields: Any) -> dict[str, Any]:
-    """The answer to an op. Raises control.ControlError, also when the daemon refuses."""
-    answer = control.request(socket, op, fields)
+def ask(where: Path | Agent, op: str, **fields: Any) -> dict[str, Any]:
+    """The answer to an op, of this router's daemon or of an agent's.
+
+    Raises control.ControlError, also when the daemon refuses, and kubectl.ApiError.
+    """
+    answer = control.request(where, op, fields) if isinstance(where, Path) else where.request(op, fields)
     if not answer.get("ok"):
-        raise control.ControlError(f"{socket}: {answer.get('error', 'no reason given')}")
+        raise control.ControlError(f"{where}: {answer.get('error', 'no reason given')}")
     return answer
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from vyos_api import environment
 from vyos_cluster import export, reading, vyos, words
 from vyos_cluster.refusal import Note, Refused
 
@@ -53,6 +54,10 @@ def _convert(text: str, to: To, name: str | None, namespace: str | None) -> tupl
         if name or namespace:
             raise typer.BadParameter("--name and --namespace are for the way to Kubernetes")
         return export.export(text, to is To.COMMANDS)
+    if namespace is not None and not environment.NAMESPACE_SYNTAX.fullmatch(namespace):
+        raise typer.BadParameter(
+            f"--namespace: {namespace!r} is no namespace: 1 to 63 lower-case letters, digits and '-'"
+        )
     source = words.read(text)
     said = vyos.names_in(source) or vyos.Names()
     secret = said.secret if name is None else None

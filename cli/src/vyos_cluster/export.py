@@ -45,11 +45,13 @@ def export(text: str, commands: bool) -> tuple[str, list[Note]]:
     if faults or secret is None:
         raise Refused(*faults)
     lines = _options(given.raw["spec"], cluster.spec, secret.value)
-    head = f"/* VyosCluster {cluster.metadata.name}, secret {secret.namespace}/{secret.name} {secret.key} */\n"
+    head = f"VyosCluster {cluster.metadata.name}, secret {secret.namespace}/{secret.name} {secret.key}"
     notes = beside.notes(text, secret)
     if commands:
-        return head + "".join(f"set cluster {' '.join(shlex.quote(w) for w in line)}\n" for line in lines), notes
-    return head + _braces(lines), notes
+        return f"# {head}\n" + "".join(
+            f"set cluster {' '.join(shlex.quote(w) for w in line)}\n" for line in lines
+        ), notes
+    return f"/* {head} */\n" + _braces(lines), notes
 
 
 def _options(raw: dict[str, Any], spec: Spec, secret: str) -> Lines:

@@ -1,17 +1,25 @@
-"""`vyos-cluster force …`: hands a person's command to the daemon of this router, in VyOS's words."""
+"""`vyos-cluster force …`: hands a person's command to a daemon, in VyOS's words: this router's, or an agent's.
+
+From afar somebody must say which router is meant. The one that shall take a group is named; the one that shall give it
+is its owner, by the status.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vyos_agent import control
-from vyos_cluster.asking import Socket, Target, ask, refusals, split
-from vyos_cluster.showing import NOT_CONFIGURED
+from vyos_cluster import agents
+from vyos_cluster.agents import Agent
+from vyos_cluster.asking import Target, ask, refusals, split
+from vyos_cluster.kubectl import ApiError
+from vyos_cluster.roads import AGENTS, Api, Context, Kubeconfig, Namespace, OptionalSocket, only_kubernetes, road
+from vyos_cluster.showing import NOT_CONFIGURED, named
 from vyos_cluster.simulate import Move
 
 NOT_MOVED = 3
@@ -31,48 +39,101 @@ app = typer.Typer(no_args_is_help=True)
 def _about() -> None:
     """Move groups by hand, with no interruption: the one that has a group gives it when the other is ready.
 
+    On a router, by this router; over Kubernetes, by the router that is named or owns the group, in whose agent's pod
+    one must be allowed to exec.
+
     Exit codes: 0 the daemon has the command (with --wait: and the groups are where they were to go); 3 (with --wait)
-    the time is over; 1 the daemon cannot be asked or is a member of no such group; 2 wrong usage.
+    the time is over; 1 the daemon or Kubernetes cannot be asked, or there is no such group or router; 2 wrong usage.
     """
 
 
 @app.command()
-def active(socket: Socket, target: Target = None, wait: Wait = None) -> None:
+def active(
+    ctx: typer.Context,
+    target: Target = None,
+    socket: OptionalSocket = None,
+    api: Api = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = AGENTS,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NODE", help="Over Kubernetes: the router that shall take it.")
+    ] = None,
+    wait: Wait = None,
+) -> None:
     """Take a group, or all groups, from whoever owns it: VyOS's `force cluster active`."""
-    _force("Active", socket, target, wait)
+    where = road(ctx, socket, api, context, kubeconfig)
+    only_kubernetes(where, node=node)
+    split(target)
+    if isinstance(where, Path):
+        _force("Active", lambda: (where, target), wait)
+    elif node is None:
+        raise typer.BadParameter("which router shall take it? Name it with --node")
+    else:
+        taker, place = str(named(node, "--node")), str(named(namespace, "--namespace"))
+        _force("Active", lambda: (agents.of_node(where, place, taker), target), wait)
 
 
 @app.command()
-def standby(socket: Socket, target: Target = None, wait: Wait = None) -> None:
+def standby(
+    ctx: typer.Context,
+    target: Target = None,
+    socket: OptionalSocket = None,
+    api: Api = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = AGENTS,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NODE", help="Over Kubernetes: the router that shall give it; the owner."),
+    ] = None,
+    wait: Wait = None,
+) -> None:
     """Give a group, or all groups, to the best other member: VyOS's `force cluster standby`.
 
     Where no other member can take it, it stays.
     """
-    _force("Standby", socket, target, wait)
+    where = road(ctx, socket, api, context, kubeconfig)
+    only_kubernetes(where, node=node)
+    split(target)
+    if isinstance(where, Path):
+        _force("Standby", lambda: (where, target), wait)
+        return
+    place, giver = str(named(namespace, "--namespace")), named(node, "--node")
+    if giver is not None:
+        _force("Standby", lambda: (agents.of_node(where, place, giver), target), wait)
+    elif target is None:
+        raise typer.BadParameter("which group, or all groups of which router? Name GROUP, or --node")
+    else:
+        _force("Standby", lambda: agents.of_owner(where, place, *split(target)), wait)
 
 
-def _force(to: str, socket: Path, target: str | None, wait_s: float | None) -> None:
-    cluster, group = split(target)
-    with refusals("force"):
-        before = _asked(ask(socket, "report")["report"], cluster, group)
+def _force(to: str, find: Callable[[], tuple[Path | Agent, str | None]], wait_s: float | None) -> None:
+    """`find()`: whom to ask, and for which group."""
+    with refusals("force", ApiError):
+        where, target = find()
+        cluster, group = split(target)
+        before = _asked(ask(where, "report")["report"], cluster, group)
         if target is None and not before:
             raise control.ControlError(NOT_CONFIGURED.strip())
-        ask(socket, "force", to=to, cluster=cluster, group=group)
+        ask(where, "force", to=to, cluster=cluster, group=group)
         typer.echo(SAID[to])
-        moved = wait_s is None or _followed(to, socket, target, before, wait_s)
+        moved = wait_s is None or _followed(to, where, target, before, wait_s)
     if not moved:
         raise typer.Exit(NOT_MOVED)
 
 
-def _followed(to: str, socket: Path, target: str | None, before: dict[tuple[str, str], Any], wait_s: float) -> bool:
+def _followed(
+    to: str, where: Path | Agent, target: str | None, before: dict[tuple[str, str], Any], wait_s: float
+) -> bool:
     """Wait for the groups to be where they were to go, and tell where each is; whether all are there."""
     end_s = time.monotonic() + wait_s
     revision: int | None = None
     while True:
         left_ms = max(0, min(30_000, int(1000 * (end_s - time.monotonic()))))
-        report = ask(socket, "report", after=revision, timeoutMs=left_ms)["report"]
+        report = ask(where, "report", after=revision, timeoutMs=left_ms)["report"]
         revision, now = report["revision"], _asked(report, *split(target))
-        there = all(_there(to, report["node"], group) for group in now.values())
+        there = bool(now) and all(_there(to, report["node"], group) for group in now.values())
         if there or time.monotonic() >= end_s:
             break
     for key, group in now.items():

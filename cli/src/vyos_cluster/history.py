@@ -1,15 +1,22 @@
-"""`vyos-cluster history`: the last moves that the daemon of this router made, each with its reason and its times."""
+"""`vyos-cluster history`: the last moves that one router's daemon made, each with its reason and its times."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from vyos_cluster.asking import Socket, Target, ask, refusals, split
+import typer
+
+from vyos_cluster import agents
+from vyos_cluster.agents import Agent
+from vyos_cluster.asking import Target, ask, refusals, split
+from vyos_cluster.kubectl import ApiError, Kubectl
 from vyos_cluster.printing import Form, Output, columns, show
 from vyos_cluster.reasons import REASONS
-from vyos_cluster.showing import NOT_CONFIGURED
+from vyos_cluster.roads import AGENTS, Api, Context, Kubeconfig, Namespace, OptionalSocket, only_kubernetes, road
+from vyos_cluster.showing import NOT_CONFIGURED, named
 
 HEAD = ("decided", "group", "move", "reason", "epoch", "ms from the decision")
 STEPS = {
@@ -30,18 +37,43 @@ ALONE = {"Taken": "taken", "Adopted": "adopted", "Released": "let go"}
 Row = dict[str, Any]
 
 
-def command(socket: Socket, target: Target = None, output: Form = Output.TEXT) -> None:
-    """Tell the last moves that this router made, newest first: why, and how long each step took.
+def command(
+    ctx: typer.Context,
+    target: Target = None,
+    socket: OptionalSocket = None,
+    api: Api = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = AGENTS,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NODE", help="Over Kubernetes: the router that is asked; GROUP's owner."),
+    ] = None,
+    output: Form = Output.TEXT,
+) -> None:
+    """Tell the last moves that one router made, newest first: why, and how long each step took.
 
     Times are milliseconds from the decision; what came before it is negative. A step that the daemon does not know is
     left out. A move between two other routers is not told: ask one of them.
 
-    Exit codes: 0 told, also when there are no moves; 1 the daemon cannot be asked or is a member of no such group;
-    2 wrong usage.
+    Exit codes: 0 told, also when there are no moves; 1 the daemon or Kubernetes cannot be asked, or it is a member of
+    no such group; 2 wrong usage.
     """
+    where = road(ctx, socket, api, context, kubeconfig)
+    only_kubernetes(where, node=node)
     cluster, group = split(target)
-    with refusals("history"):
-        answer = ask(socket, "history", cluster=cluster, group=group)
+    place, name = str(named(namespace, "--namespace")), named(node, "--node")
+    if isinstance(where, Kubectl) and (target, name) == (None, None):
+        raise typer.BadParameter("whose moves? Name a router with --node, or GROUP, whose owner is asked then")
+    with refusals("history", ApiError):
+        whom: Path | Agent
+        if not isinstance(where, Kubectl):
+            whom = where
+        elif name is None:
+            whom = agents.of_owner(where, place, cluster, group)[0]
+        else:
+            whom = agents.of_node(where, place, name)
+        answer = ask(whom, "history", cluster=cluster, group=group)
         found = rows(answer)
         said = text(answer, found)
     show(output, said, found)

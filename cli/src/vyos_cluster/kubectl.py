@@ -31,28 +31,42 @@ class ApiError(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """How kubectl ended: its exit code, what it printed, and what it said beside it."""
+
+    code: int
+    text: str
+    words: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Kubectl:
     """kubectl with the options that say which cluster; None: as the kubeconfig says."""
 
     context: str | None = None
     kubeconfig: Path | None = None
 
-    def run(self, *words: str) -> str:
-        """What kubectl prints. Raises ApiError."""
+    def done(self, *words: str, stdin: str | None = None) -> Done:
+        """Run kubectl, whatever comes of it. Raises ApiError where it cannot be run."""
         where = [f"--context={self.context}"] if self.context is not None else []
         where += [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig is not None else []
         command = [PROGRAM, *where, *words]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, errors="replace"
+                command, input=stdin or "", capture_output=True, text=True, check=False, errors="replace"
             )
         except FileNotFoundError:
             raise ApiError(f"there is no {PROGRAM} in PATH, by which Kubernetes is asked") from None
         except (OSError, ValueError) as error:  # an argument with a NUL, or longer than the system takes
             raise ApiError(f"{PROGRAM} cannot be run: {error}") from None
-        if done.returncode:
-            raise ApiError(_words(done.stderr) or f"{PROGRAM} ended with {done.returncode} and said nothing")
-        return done.stdout
+        return Done(done.returncode, done.stdout, _words(done.stderr))
+
+    def run(self, *words: str) -> str:
+        """What kubectl prints. Raises ApiError."""
+        done = self.done(*words)
+        if done.code:
+            raise ApiError(done.words or f"{PROGRAM} ended with {done.code} and said nothing")
+        return done.text
 
     def get(self, *words: str) -> dict[str, Any]:
         """What `kubectl get` finds. Raises ApiError."""

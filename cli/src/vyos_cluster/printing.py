@@ -9,6 +9,7 @@ from typing import Annotated, assert_never
 
 import typer
 import yaml
+from rich.table import Table
 
 
 class Output(enum.StrEnum):
@@ -40,3 +41,11 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def table(title: str, *columns: str) -> Table:
+    """A table for `watch`, without rows yet."""
+    found = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for column in found.columns:
+        column.overflow = "fold"  # nothing of a name is lost on a narrow terminal
+    return found

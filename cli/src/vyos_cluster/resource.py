@@ -13,13 +13,15 @@ from collections.abc import Collection, Iterator
 
 from vyos_api import services
 from vyos_api.nodeconfig import Address
-from vyos_api.v1alpha1 import Deviation, GroupStatus, NodeStatus, VyosCluster
+from vyos_api.v1alpha1 import Condition, Deviation, GroupStatus, NodeStatus, VyosCluster
 from vyos_api.v1alpha1 import Group as GroupSpec
 from vyos_cluster.seen import UNIT
 from vyos_cluster.status import FLUX, OWNING, Group, Member, Monitor, Presence
 
 AWAY = {"Dead": Presence.GONE, "Left": Presence.GONE, "Unheard": Presence.UNHEARD}
 """By the states of a Peer deviation (docs/control-socket.md)."""
+WELL = {"Accepted": "True", "Programmed": "True", "Available": "True", "Verified": "True", "Degraded": "False"}
+"""Of each condition, the status of a cluster that is well."""
 HINDERS = {"Interface": ("Down", "Missing"), "Address": ("NoInterface",), "Service": ("Failed", "Absent")}
 """Deviations that make a member no candidate of the groups that they concern."""
 
@@ -160,6 +162,11 @@ def views(clusters: Collection[VyosCluster], node: str | None) -> list[View]:
     """
     found = [View(cluster, spec, node) for cluster in clusters for spec in cluster.spec.groups]
     return [view for view in found if node in (None, *view.spec.members)] or found
+
+
+def unwell(cluster: VyosCluster) -> list[Condition]:
+    """Conditions that are not as they should be."""
+    return [k for k in cluster.status.conditions if WELL.get(k.type, k.status) != k.status]
 
 
 def _missed(entry: NodeStatus | None, member: str) -> str | None:

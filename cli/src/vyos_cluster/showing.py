@@ -23,8 +23,6 @@ NOT_CONFIGURED = "Clustering is not configured\n"
 """VyOS's text."""
 LINES = frozenset({"Peer", "Monitor"})
 """Kinds of deviations that the report has lines for."""
-WELL = {"Accepted": "True", "Programmed": "True", "Available": "True", "Verified": "True", "Degraded": "False"}
-"""Of each condition, the status of a cluster that is well."""
 
 Node = Annotated[
     str | None,
@@ -124,8 +122,7 @@ def _from_kubernetes(clusters: Sequence[VyosCluster], node: str | None) -> tuple
         {"cluster": c.metadata.name, "type": k.type, "status": k.status, "reason": k.reason, "message": k.message}
         for c in clusters
         if c.metadata.name in concerned
-        for k in c.status.conditions
-        if WELL.get(k.type, k.status) != k.status
+        for k in resource.unwell(c)
     ]
     return groups, {"node": node, "groups": rows, "deviations": told, "conditions": conditions}
 

@@ -1,4 +1,4 @@
-"""`vyos-cluster watch`: what the daemon of this router sees, as it changes. Asks often, and moves nothing.
+"""`vyos-cluster watch`: what the daemon of this router sees, or what Kubernetes has, as it changes. Moves nothing.
 
 On a terminal one table is drawn over and over; into a pipe each change is printed, without colour.
 """
@@ -13,22 +13,29 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from vyos_agent import control
-from vyos_cluster.asking import Socket, ask, refusals
+from vyos_cluster import resource_picture
+from vyos_cluster.asking import ask, refusals
+from vyos_cluster.kubectl import ApiError, Kubectl
+from vyos_cluster.printing import table
+from vyos_cluster.roads import AGENTS, Api, Context, Kubeconfig, Namespace, OptionalSocket, road
 
-INTERVAL_S = 0.2
+INTERVAL_S, API_INTERVAL_S = 0.2, 1.0
+"""Between two looks. Each look at Kubernetes is a list of all VyosClusters, so these are fewer."""
+REACHED = {True: ("Reachable", "green"), False: ("Unreachable", "red"), None: ("Undecided", "")}
 
 
-def picture(report: Mapping[str, Any], explained: Mapping[str, Any]) -> RenderableType:
-    """Groups, peers and deviations, from the answers to `report` and `explain`."""
+def picture(report: Mapping[str, Any], explained: Mapping[str, Any], metrics: Mapping[str, Any]) -> RenderableType:
+    """Groups, peers, links, monitors and deviations, from the answers to `report`, `explain` and `metrics`."""
     held = {(c["cluster"], g["name"]): g["addresses"] + g["services"] for c in report["clusters"] for g in c["groups"]}
-    groups = _table(
-        f"Groups, seen by {report['node']}", "group", "owner", "epoch", "why", "here", "holds", "best first"
-    )
-    peers = _table("Peers", "cluster", "peer", "state", "heard over")
+    groups = table(f"Groups, seen by {report['node']}", "group", "owner", "epoch", "why", "here", "holds", "best first")
+    peers = table("Peers", "cluster", "peer", "state", "heard over")
+    links, monitors = table("Links", "cluster", "link", "state"), table("Monitors", "group", "monitor", "state")
+    for cluster in metrics["clusters"]:
+        for link, up in cluster["interfaces"].items():
+            links.add_row(Text(cluster["cluster"]), Text(link), Text("Up", "green") if up else Text("Down", "red"))
     for cluster in explained["clusters"]:
         name = cluster["cluster"]
         for group in cluster["groups"]:
@@ -37,6 +44,8 @@ def picture(report: Mapping[str, Any], explained: Mapping[str, Any]) -> Renderab
             holds = " ".join(held.get((name, group["name"]), []))
             cells = [group["epoch"] or "", group["reason"] or "", group["state"], holds, ranked]
             groups.add_row(Text(f"{name}/{group['name']}"), owner, *(Text(str(cell)) for cell in cells))
+            for monitor, reached in group["monitors"].items():
+                monitors.add_row(Text(f"{name}/{group['name']}"), Text(monitor), Text(*REACHED[reached]))
         for peer in cluster["peers"]:
             state = Text(peer["state"], "green" if peer["state"] == "Alive" else "red")
             peers.add_row(Text(name), Text(peer["name"]), state, Text(" ".join(peer["links"])))
@@ -45,58 +54,66 @@ def picture(report: Mapping[str, Any], explained: Mapping[str, Any]) -> Renderab
         for c in report["clusters"]
         for d in c["deviations"]
     ]
-    return Group(groups, peers, *wrong)
+    # what is wrong first: a terminal that is too short shows the top
+    return Group(*wrong, groups, peers, *(found for found in (links, monitors) if found.row_count))
 
 
 def command(
-    socket: Socket,
+    ctx: typer.Context,
+    socket: OptionalSocket = None,
+    api: Api = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = AGENTS,
     once: Annotated[bool, typer.Option("--once", help="Show the present state, and end.")] = False,
 ) -> None:
-    """Show groups, owners, candidates, peers and what is wrong, live; Ctrl-C ends it.
+    """Show groups, owners, peers, links, monitors and what is wrong, live; Ctrl-C ends it.
 
-    A daemon that goes away is waited for. Exit codes: 0 ended by Ctrl-C or shown once, 1 (with --once) the daemon could
-    not be asked, 2 wrong usage.
+    As this router sees them, or over Kubernetes as the status of every VyosCluster has them. Who does not answer is
+    waited for. Exit codes: 0 ended by Ctrl-C or shown once, 1 (with --once) the daemon or Kubernetes could not be
+    asked, 2 wrong usage.
     """
+    where = road(ctx, socket, api, context, kubeconfig)
     console = Console()
     if once:
-        with refusals("watch"):
-            console.print(_look(socket))
+        with refusals("watch", ApiError):
+            console.print(_look(where))
         return
     try:
-        _follow(console, socket)
+        _follow(console, where)
     except KeyboardInterrupt:
         return
 
 
-def _follow(console: Console, socket: Path) -> None:
+def _follow(console: Console, where: Path | Kubectl) -> None:
+    interval_s = INTERVAL_S if isinstance(where, Path) else API_INTERVAL_S
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                live.update(_look_or_wait(socket), refresh=True)
-                time.sleep(INTERVAL_S)
+                live.update(_look_or_wait(where), refresh=True)
+                time.sleep(interval_s)
     before = ""
     while True:
         with console.capture() as capture:
-            console.print(_look_or_wait(socket))
+            console.print(_look_or_wait(where))
         if capture.get() != before:
             before = capture.get()
             typer.echo(before)
-        time.sleep(INTERVAL_S)
+        time.sleep(interval_s)
 
 
-def _look_or_wait(socket: Path) -> RenderableType:
+def _look_or_wait(where: Path | Kubectl) -> RenderableType:
     try:
-        return _look(socket)
+        return _look(where)
     except control.ControlError as error:
         return Text(f"waiting for the daemon: {error}", "red")
+    except ApiError as error:
+        return Text(f"waiting for Kubernetes: {error}", "red")
+    except KeyError as error:
+        return Text(f"the daemon is of another release: its answer has no {error}", "red")
 
 
-def _look(socket: Path) -> RenderableType:
-    return picture(ask(socket, "report")["report"], ask(socket, "explain"))
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"  # nothing of a name is lost on a narrow terminal
-    return table
+def _look(where: Path | Kubectl) -> RenderableType:
+    if isinstance(where, Kubectl):
+        return resource_picture.picture(where.clusters())
+    return picture(ask(where, "report")["report"], ask(where, "explain"), ask(where, "metrics")["metrics"])

@@ -147,7 +147,7 @@ class _Scanner:
         said = ""
         while self.more() and self.peek() != "\n":
             said += self.take()
-        return said.strip()
+        return said.removeprefix("//").removeprefix("#").strip()
 
     def comment(self) -> str:
         at, end = self.place(), self._text.find("*/", self._i + 2)
