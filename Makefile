@@ -108,6 +108,10 @@ docs: setup ## the documentation as a site, in build/site, with every warning an
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: build/site/index.html"
 
+.PHONY: pictures
+pictures: setup ## the live view and pages of the site as pictures: docs/pictures (needs chromium)
+	@PYTHONPATH=tests $(BIN)/python -m documents.pictures
+
 .PHONY: record
 record: setup ## record a failover in the lab anew: docs/failover.cast, and its picture
 	@PYTHONPATH=tests $(BIN)/python -m documents.record
