@@ -1,7 +1,5 @@
 """World -> Plan, as tables: no API server anywhere."""
 
-import base64
-import copy
 import dataclasses
 import json
 from typing import Any
@@ -13,7 +11,6 @@ from vyos_operator.world import Plan, World
 
 from .worlds import (
     NOW,
-    SECRET,
     at,
     carried_out,
     claim,
@@ -183,16 +180,6 @@ def test_a_cluster_that_is_being_deleted_is_left_alone() -> None:
     assert plan.plan_for(world(body)) == Plan()
 
 
-def working(**more: Any) -> World:
-    """A cluster of two that runs well."""
-    return reported(
-        carried_out(world(**more)),
-        said("node1", cluster=("Owner", "node1")),
-        said("node2", cluster=("Standby", "node1")),
-        groups=(owned("node1"),),
-    )
-
-
 def test_a_cordon_is_told_to_the_cordoned_member_alone_and_only_where_asked_for() -> None:
     def configs(found: World) -> dict[str, bool]:
         applied = plan.plan_for(found).apply
@@ -206,13 +193,6 @@ def test_a_cordon_is_told_to_the_cordoned_member_alone_and_only_where_asked_for(
         after = carried_out(cordoned)
         assert configs(after) == {}, "said once"
         assert configs(dataclasses.replace(after, cordoned=frozenset())) == dict.fromkeys(told, False)
-
-
-def answered(before: World, send: int, accept: tuple[int, ...]) -> World:
-    """Both members say which keys they run."""
-    ran = {"sendKey": send, "acceptKeys": list(accept)}
-    entries = (said("node1", cluster=("Owner", "node1")) | ran, said("node2", cluster=("Standby", "node1")) | ran)
-    return reported(before, *entries, groups=(owned("node1"),))
 
 
 def test_a_refused_edit_leaves_what_ran_and_judges_by_it() -> None:
@@ -282,64 +262,6 @@ def test_what_others_add_to_our_objects_is_no_damage() -> None:
         for b in before.config_maps
     )
     assert plan.plan_for(dataclasses.replace(before, config_maps=added)).apply == ()
-
-
-class TestKeys:
-    def test_another_life_of_the_name_gets_another_key(self) -> None:
-        before = carried_out(world())
-        reborn = dataclasses.replace(before, cluster=cluster(uid="99999999-2222-3333-4444-555555555555"))
-        done = plan.plan_for(reborn)
-        assert conditions(done)["Accepted"] == ("True", "Accepted")
-        assert names(done.apply) == ["Secret/edge", "ConfigMap/edge.node1", "ConfigMap/edge.node2"]
-        for body in done.apply:
-            assert [o["uid"] for o in body["metadata"]["ownerReferences"]] == ["99999999-2222-3333-4444-555555555555"]
-        assert done.apply[0]["data"] != (before.key_secret or {})["data"]
-
-    def test_the_old_life_says_nothing_about_the_new_one(self) -> None:
-        before = carried_out(world())
-        reborn = dataclasses.replace(before, cluster=cluster(uid="9"), secret=None)
-        assert message(plan.plan_for(reborn), "Programmed").endswith("nothing runs yet")
-
-    def test_a_changed_secret_goes_step_by_step(self) -> None:
-        """Accept, switch, forget; each is seen in the status, and waits for every living member."""
-        now = dataclasses.replace(working(), secret=secret(secret="another"))
-        numbers = []
-        for run in ((1, (1,)), (1, (1, 2)), (2, (1, 2)), (2, (2,))):
-            now = answered(now, *run)
-            done = plan.plan_for(now)
-            assert names(done.apply) == ([] if run == (2, (2,)) else ["Secret/edge"])
-            now = carried_out(now, done)
-            found = {c["type"]: c["reason"] for c in now.cluster["status"]["conditions"]}
-            assert (found["Accepted"], found["Available"]) == ("Accepted", "Available")
-            numbers.append(found["Programmed"])
-        assert numbers == ["RotatingKey", "RotatingKey", "Programmed", "Programmed"]
-
-    @pytest.mark.parametrize("state", ["Dead", "Left", "Unheard"])
-    def test_a_member_that_is_away_holds_no_rotation_up(self, state: str) -> None:
-        begun = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
-        body = copy.deepcopy(dict(begun.cluster))
-        entry = next(n for n in body["status"]["nodes"] if n["name"] == "node1")
-        entry |= {"acceptKeys": [1, 2], "deviations": [{"kind": "Peer", "name": "node2", "state": state}]}
-        done = plan.plan_for(dataclasses.replace(begun, cluster=body))
-        assert names(done.apply) == ["Secret/edge"], "the second step, though node2 has not answered the first"
-
-    def test_a_secret_that_goes_in_the_middle_changes_nothing(self) -> None:
-        now = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
-        done = plan.plan_for(answered(dataclasses.replace(now, secret=None), 1, (1, 2)))
-        assert conditions(done)["Accepted"] == ("False", "SecretNotFound")
-        assert done.apply == ()
-
-    @pytest.mark.parametrize("data", [None, {}, {"keys.json": "!"}, {"keys.json": base64.b64encode(b"{").decode()}])
-    def test_a_torn_key_secret_is_written_anew(self, data: dict[str, str] | None) -> None:
-        before = carried_out(world())
-        assert before.key_secret is not None
-        done = plan.plan_for(dataclasses.replace(before, key_secret={**before.key_secret, "data": data}))
-        assert done.apply == (plan.plan_for(world()).apply[0],)
-
-    def test_the_secret_is_in_nothing_but_the_key_secret_and_not_even_there(self) -> None:
-        done = plan.plan_for(world())
-        assert SECRET not in repr(done)
-        assert base64.b64encode(SECRET.encode()).decode() not in repr(done)
 
 
 def test_the_time_of_a_condition_moves_with_its_status_only() -> None:

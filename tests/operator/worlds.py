@@ -121,6 +121,16 @@ def reported(before: World, *entries: Json, groups: tuple[Json, ...] = (), **mor
     return dataclasses.replace(before, cluster=body, **more)
 
 
+def working(**more: Any) -> World:
+    """A cluster of two that runs well."""
+    return reported(
+        carried_out(world(**more)),
+        said("node1", cluster=("Owner", "node1")),
+        said("node2", cluster=("Standby", "node1")),
+        groups=(owned("node1"),),
+    )
+
+
 def edited(before: World, body: Json) -> World:
     """The same world with another spec, one generation later."""
     after = copy.deepcopy(body)

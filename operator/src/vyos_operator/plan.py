@@ -87,7 +87,7 @@ def _rotation(world: World, verdict: Verdict, known: Status, state: health.Healt
         return None
     uid = world.cluster["metadata"]["uid"]
     entries = {entry.name: entry for entry in known.nodes}
-    # Kubernetes' word is not enough to go on without a member: its peers may hear it well, and would not understand it
+    # Kubernetes' word is not enough to go on without a member: its peers may hear it well, and then not understand it
     members = {m: entries.get(m) for m in state.members if m not in state.away}
     return rotate(verdict.secret, psk.running(world, uid), uid, members)
 

@@ -36,7 +36,7 @@ Entries = Mapping[str, NodeStatus | None]
 def rotate(secret: bytes, running: KeySet | None, uid: str, members: Entries) -> Rotation:
     """The next step on the way to the key of this secret. `members`: those that are waited for.
 
-    One that is away is not among them: it reads the Secret when it comes back.
+    One that its peers do not hear is not among them: it reads the Secret when it comes back.
     """
     wanted = heartbeat_key(secret, uid)
     if running is None:
