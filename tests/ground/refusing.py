@@ -1,4 +1,4 @@
-"""A TLS proxy before an API server that can answer in its place: 429 with Retry-After, or 500.
+"""A TLS proxy before an API server that can answer in its place: 429 with Retry-After, 500, or not at all.
 
 A real API server does not let itself be brought to that with certainty: even a priority level without a seat serves one
 request at a time. While it is well it passes on what comes. Who logs in with a certificate cannot go through it, who
@@ -7,6 +7,8 @@ has a token can.
     with refusing(server) as way:
         kubeconfig = way.kubeconfig(path_of_another)
         way.refuse(429)
+        ...
+        way.refuse(500, only="/apis/events.k8s.io/")
         ...
         way.mend()
 """
@@ -29,6 +31,8 @@ RETRY_AFTER_S = 1
 """What an API server says with a 429 (retryAfter in apiserver/pkg/server/filters/maxinflight.go)."""
 END = b"\r\n\r\n"
 REASONS = {429: "TooManyRequests", 500: "InternalError"}
+NO_ANSWER = 0
+"""As a status: the connection is closed instead."""
 
 
 class Refusing:
@@ -41,7 +45,8 @@ class Refusing:
         self._near.load_cert_chain(folder / "apiserver.crt", folder / "apiserver.key")
         self._far = ssl.create_default_context(cafile=str(server.ca_file))
         self._port = int(server.url.rpartition(":")[2])
-        self._status = 0
+        self._status: int | None = None
+        self._only = ""
         self._open: set[socket.socket] = set()
         self.refused: list[tuple[float, str, str]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -54,15 +59,15 @@ class Refusing:
         found.write_text(direct.read_text().replace(self._server.url, f"https://127.0.0.1:{self.port}"))
         return found
 
-    def refuse(self, status: int, *, watches: bool = True) -> None:
-        """Answer everything with that from now on; `watches`: cut those that run, too."""
-        self._status = status
+    def refuse(self, status: int, *, only: str = "", watches: bool = True) -> None:
+        """Answer everything below that path so from now on; `watches`: cut those that run, too."""
+        self._only, self._status = only, status
         if watches:
             self._cut()
 
     def mend(self) -> None:
         """Pass everything on again."""
-        self._status = 0
+        self._status = None
 
     def close(self) -> None:
         """End it, and every connection."""
@@ -89,8 +94,12 @@ class Refusing:
             near = stack.enter_context(self._near.wrap_socket(stack.enter_context(plain), server_side=True))
             self._keep(stack, near)
             head, body = _request(near)
-            if self._status:
-                self._refuse(near, head)
+            method, path, _ = head.split(b"\r\n")[0].decode().split(" ", 2)
+            status = self._status
+            if status is not None and path.startswith(self._only):
+                self.refused.append((time.monotonic(), method, path))
+                if status != NO_ANSWER:
+                    _refuse(near, status)
                 return
             far_plain = stack.enter_context(socket.create_connection(("127.0.0.1", self._port)))
             far = stack.enter_context(self._far.wrap_socket(far_plain, server_hostname="localhost"))
@@ -104,15 +113,14 @@ class Refusing:
         self._open.add(end)
         stack.callback(self._open.discard, end)
 
-    def _refuse(self, near: socket.socket, head: bytes) -> None:
-        method, path, _ = head.split(b"\r\n")[0].decode().split(" ", 2)
-        self.refused.append((time.monotonic(), method, path))
-        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "as told to"}
-        text = json.dumps({**status, "reason": REASONS[self._status], "code": self._status}).encode()
-        lines = [f"HTTP/1.1 {self._status} {REASONS[self._status]}", "Content-Type: application/json"]
-        lines += [f"Retry-After: {RETRY_AFTER_S}"] if self._status == 429 else []
-        lines += [f"Content-Length: {len(text)}", "Connection: close", "", ""]
-        near.sendall("\r\n".join(lines).encode() + text)
+
+def _refuse(near: socket.socket, status: int) -> None:
+    body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "as told to"}
+    text = json.dumps({**body, "reason": REASONS[status], "code": status}).encode()
+    lines = [f"HTTP/1.1 {status} {REASONS[status]}", "Content-Type: application/json"]
+    lines += [f"Retry-After: {RETRY_AFTER_S}"] if status == 429 else []
+    lines += [f"Content-Length: {len(text)}", "Connection: close", "", ""]
+    near.sendall("\r\n".join(lines).encode() + text)
 
 
 def _request(near: socket.socket) -> tuple[bytes, bytes]:

@@ -24,6 +24,7 @@ from .worlds import (
     reported,
     said,
     secret,
+    working,
     world,
 )
 

@@ -127,6 +127,9 @@ class Daemon:
         """Every `configure` that came."""
         self.refuse: dict[str, str] = {}
         """Cluster: why its configuration is refused."""
+        self.takes = asyncio.Event()
+        """Cleared: what it is told, it neither runs nor answers."""
+        self.takes.set()
         self.groups: dict[tuple[str, str], dict[str, Any]] = {}
         """(cluster, group): what differs from a standby that knows no owner."""
         self.deviations: list[dict[str, Any]] = []
@@ -221,6 +224,7 @@ class Daemon:
 
     async def _configure(self, request: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(request)
+        await self.takes.wait()
         items = {c["config"]["cluster"]: nodeconfig.node_config_from_dict(c["config"]) for c in request["clusters"]}
         for item in request["clusters"]:
             nodeconfig.key_set_from_dict(item["keys"])

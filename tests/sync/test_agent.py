@@ -326,12 +326,14 @@ class TestEpochs:
             await asyncio.sleep(PAUSE_S)
             assert len(daemon.requests) == 1
 
-    async def test_an_epoch_far_ahead(self, api: FakeApi, daemon: Daemon) -> None:
-        api.add(config(), {"groups": [{"name": "g1", "owner": "node2", "epoch": 1}]})
+    @pytest.mark.parametrize("before", [1, 0])
+    async def test_an_epoch_far_ahead(self, api: FakeApi, daemon: Daemon, before: int) -> None:
+        api.add(config(), {"groups": [{"name": "g1", "owner": "node2", "epoch": before}]} if before else None)
         async with daemon.life(), running(api, daemon):
             await until(lambda: daemon.requests)
             await daemon.own("edge", "g1", epoch=2500)
-            await until(lambda: [e["epoch"] for e in api.entries(GROUP_MANAGER)] == [1001, 2001, 2500])
+            steps = [before + 1000, before + 2000, 2500]
+            await until(lambda: [e["epoch"] for e in api.entries(GROUP_MANAGER)] == steps)
 
 
 class TestReady:
@@ -350,6 +352,33 @@ class TestReady:
                 await daemon.becomes("edge", "g1", state="Standby")
                 await until(lambda: agent.world.ready)
             await until(lambda: not agent.world.ready)
+
+    async def test_not_before_the_daemon_runs_what_it_is_told(self, api: FakeApi, daemon: Daemon) -> None:
+        """An upgrade goes on when this is so; a daemon with an empty disk would own nothing meanwhile."""
+        api.add(config())
+        daemon.takes.clear()
+        async with daemon.life(), running(api, daemon) as agent:
+            await until(lambda: daemon.requests)
+            world = agent.world
+            assert world.connected
+            assert world.report is not None
+            assert world.report.clusters == ()
+            assert not world.ready
+            daemon.takes.set()
+            await until(lambda: world.ready)
+            api.add(config("lab", uid="uid-2"))
+            daemon.takes.clear()
+            await until(lambda: daemon.told == {"edge": 1, "lab": 1})
+            assert not world.ready, "nor before it runs one more"
+
+    async def test_what_it_refuses_and_what_cannot_be_told_hold_no_upgrade_up(
+        self, api: FakeApi, daemon: Daemon
+    ) -> None:
+        daemon.refuse["edge"] = "groups[0]: no"
+        api.add(config())
+        api.put(config_map(config("lab", uid="uid-2")))  # its Secret is missing
+        async with daemon.life(), running(api, daemon) as agent:
+            await until(lambda: agent.world.ready)
 
 
 async def test_the_daemons_last_words_are_written(api: FakeApi, daemon: Daemon) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from sync import fakes
 from vyos_agent.core import model
-from vyos_agent.sync import entries, report
+from vyos_agent.edge import orders
+from vyos_agent.sync import desired, entries, report
 from vyos_agent.sync.report import ClusterReport, Count, Deviation, GroupReport, Refusal, Report
 from vyos_api import limits
 from vyos_api.status import GroupStatus, NodeStatus
@@ -111,7 +113,32 @@ def test_an_epoch_far_ahead_goes_in_steps_that_the_policy_takes() -> None:
     assert found(cluster(ahead), showing("node2", 7))["vyos-cluster-group-g1"]["epoch"] == 1007
     assert found(cluster(ahead), showing("node1", 1007))["vyos-cluster-group-g1"]["epoch"] == 2007
     assert found(cluster(ahead), showing("node1", 2007))["vyos-cluster-group-g1"]["epoch"] == 2500
-    assert found(cluster(ahead))["vyos-cluster-group-g1"]["epoch"] == 2500
+    assert found(cluster(ahead))["vyos-cluster-group-g1"]["epoch"] == 1000, "the first one, too"
+    assert found(cluster(ahead), showing("node1", 1000))["vyos-cluster-group-g1"]["epoch"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("shown", "hint"),
+    [
+        pytest.param(showing("node2", limits.EPOCH - 1), limits.EPOCH - 1, id="as high as can be gone over"),
+        pytest.param(showing("node2", limits.EPOCH), limits.EPOCH, id="the last one"),
+        pytest.param(showing("node2", limits.EPOCH + 1), limits.EPOCH, id="what an older schema let through"),
+    ],
+)
+def test_no_hint_is_more_than_the_daemon_takes(shown: entries.View, hint: int) -> None:
+    """It refuses a higher one, and with it all that it is told."""
+    assert entries.epoch_hints("node1", cluster(OWNER), shown) == {"g1": hint}
+    told = desired.request((desired.Item(fakes.config(), fakes.keys()),), {"edge": {"g1": hint}})
+    assert orders.read(told["clusters"], "node1").refused == ()
+
+
+def test_two_that_claim_the_last_epoch_are_told_no_higher_one() -> None:
+    last = dataclasses.replace(OWNER, epoch=limits.EPOCH)
+    assert entries.epoch_hints("node1", cluster(last), showing("node2", limits.EPOCH)) == {"g1": limits.EPOCH}
+
+
+def test_the_last_epoch_is_the_cores() -> None:
+    assert limits.EPOCH == model.EPOCH_MAX
 
 
 @pytest.mark.parametrize(

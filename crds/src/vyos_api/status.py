@@ -68,7 +68,7 @@ class GroupStatus(LenientModel):
     """The group."""
     owner: _NodeName
     """The member that holds the group's services."""
-    epoch: Annotated[Int64, Field(le=limits.EPOCH)]
+    epoch: Annotated[int, Field(ge=0, le=limits.EPOCH, json_schema_extra={"format": "int64"})]
     """How often the group was claimed; it never goes back."""
     since: Timestamp | None = None
     """When the owner took the group."""

@@ -221,9 +221,9 @@ class Cluster:
         store.put(kinds.CLUSTERS, answer)
 
     async def _tell(self, event: Body) -> bool:
-        """Send an Event once; whether the API server takes Events. News is worth a try, and holds nothing up.
+        """Send an Event once; whether the API server takes Events. News is worth one try in each look, and no more.
 
-        What could not be sent is tried again as long as it is news: until the status says the same.
+        A verdict is news until the status says the same, which waits for no Event; a move is for some minutes.
         """
         name, namespace = event["metadata"]["name"], event["metadata"]["namespace"]
         if name in self._told:

@@ -86,16 +86,16 @@ def desired(
     held: list[str] = []
     problems: dict[str, str] = {}
     for cluster in sorted({*configs, *known}):
-        item = _item(configs.get(cluster), keys.get(cluster))
-        if isinstance(item, Item):
-            items.append(item)
+        found = item(configs.get(cluster), keys.get(cluster))
+        if isinstance(found, Item):
+            items.append(found)
             continue
         runs = known.get(cluster)
         if runs is not None and (cluster, runs.uid) in gone:
             if cluster in configs:  # a successor of the same name that is not complete yet
-                problems[cluster] = item
+                problems[cluster] = found
             continue
-        problems[cluster] = item
+        problems[cluster] = found
         if runs is None:
             continue
         if _may_be_gone(configs.get(cluster), runs):
@@ -107,7 +107,8 @@ def desired(
     return Desired(tuple(items), frozenset(ask), tuple(held), problems)
 
 
-def _item(config: nodeconfig.NodeConfig | str | None, keys: nodeconfig.KeySet | str | None) -> Item | str:
+def item(config: nodeconfig.NodeConfig | str | None, keys: nodeconfig.KeySet | str | None) -> Item | str:
+    """What the daemon is told of a cluster that the API shows so, or why that cannot be told."""
     if config is None:
         return "its ConfigMap is missing"
     if isinstance(config, str):
@@ -119,11 +120,6 @@ def _item(config: nodeconfig.NodeConfig | str | None, keys: nodeconfig.KeySet | 
     if keys.uid != config.uid:
         return f"its Secret belongs to another life of the cluster (uid {keys.uid}, not {config.uid})"
     return Item(config, keys)
-
-
-def _may_be_gone(config: nodeconfig.NodeConfig | str | None, runs: Known) -> bool:
-    """Whether what the API shows fits a cluster that was deleted, deleted and made anew, or left by this node."""
-    return config is None or (not isinstance(config, str) and config.uid != runs.uid)
 
 
 def request(items: Collection[Item], epochs: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
@@ -139,3 +135,8 @@ def request(items: Collection[Item], epochs: Mapping[str, Mapping[str, int]]) ->
             for item in items
         ],
     }
+
+
+def _may_be_gone(config: nodeconfig.NodeConfig | str | None, runs: Known) -> bool:
+    """Whether what the API shows fits a cluster that was deleted, deleted and made anew, or left by this node."""
+    return config is None or (not isinstance(config, str) and config.uid != runs.uid)

@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 
+from vyos_agent.sync.desired import Item, item
 from vyos_agent.sync.report import Report
 from vyos_api.nodeconfig import KeySet, NodeConfig
 
@@ -70,23 +71,10 @@ class World:
     """Whether the daemon can be asked."""
 
     @property
-    def listed(self) -> bool:
-        """Whether the API has told everything once."""
-        return self.configs is not None and self.keys is not None
-
-    @property
     def ready(self) -> bool:
         """Whether this node plays its part: listed, connected, told of all its clusters, and listening in none."""
         if self.configs is None or self.keys is None or not self.connected or self.report is None:
             return False
+        tellable = {c for c, config in self.configs.items() if isinstance(item(config, self.keys.get(c)), Item)}
         answered = {c.cluster for c in self.report.clusters} | {r.cluster for r in self.report.refused}
-        if any(
-            _complete(config, self.keys.get(name)) and name not in answered for name, config in self.configs.items()
-        ):
-            return False
-        return not any(g.state == "Listening" for c in self.report.clusters for g in c.groups)
-
-
-def _complete(config: NodeConfig | str, keys: KeySet | str | None) -> bool:
-    """Whether the API has all that the daemon has to be told of a cluster."""
-    return isinstance(config, NodeConfig) and isinstance(keys, KeySet) and keys.uid == config.uid
+        return tellable <= answered and not any(g.state == "Listening" for c in self.report.clusters for g in c.groups)
