@@ -26,7 +26,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 def test_every_alert_asks_for_metrics_and_labels_that_exist() -> None:
     known = {s.name: set(s.labels) for s in vars(metrics).values() if isinstance(s, metrics.Series)}
-    known |= {operators.ERRORS: set()}
+    known |= {operators.ERRORS: set(), operators.CLUSTERS: {"condition", "status"}}
     for name, rule in alerts().items():
         asked = re.findall(r"vyos_cluster_\w+", rule["expr"])
         assert asked, name
@@ -96,6 +96,19 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {'vyos_cluster_agent_loop_lag_seconds{instance="a"}': "0.2x40"},
         {'vyos_cluster_agent_loop_lag_seconds{instance="a"}': "0.02x40"},
     ),
+    "VyosClusterUnavailable": (
+        {
+            'vyos_cluster_operator_clusters{condition="Available",status="True",instance="a"}': "3x40",
+            'vyos_cluster_operator_clusters{condition="Available",status="False",instance="a"}': "0x40",
+            'vyos_cluster_operator_clusters{condition="Available",status="Unknown",instance="a"}': "1x40",
+        },
+        {
+            'vyos_cluster_operator_clusters{condition="Available",status="True",instance="a"}': "3x40",
+            'vyos_cluster_operator_clusters{condition="Available",status="False",instance="a"}': "0x40",
+            'vyos_cluster_operator_clusters{condition="Available",status="Unknown",instance="a"}': "0x40",
+            'vyos_cluster_operator_clusters{condition="Verified",status="False",instance="a"}': "3x40",
+        },
+    ),
     "VyosClusterOperatorErrors": (
         {'vyos_cluster_operator_reconcile_errors_total{instance="a"}': "0+2x40"},
         {'vyos_cluster_operator_reconcile_errors_total{instance="a"}': "2x40"},
@@ -107,10 +120,16 @@ def test_every_alert_has_a_case() -> None:
     assert list(CASES) == list(alerts())
 
 
-PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+@pytest.mark.apiserver
+def test_one_cluster_that_is_not_available_is_enough(tmp_path: Path) -> None:
+    """False or Unknown, and not before two minutes; a cluster that is made is False at first."""
+    series = 'vyos_cluster_operator_clusters{{condition="Available",status="{}"}}'
+    for status in ("False", "Unknown"):
+        given = {series.format("True"): "9x40", series.format(status): "0x9 1x10 0x20"}
+        judge("VyosClusterUnavailable", [(given, at, at == "13m") for at in ("9m", "11m", "13m", "21m")], tmp_path)
 
 
-@PROMTOOL
+@pytest.mark.apiserver
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
     fires, rests = CASES[name]
@@ -128,7 +147,7 @@ def first_moves(instances: str, minutes: str) -> dict[str, str]:
     return found
 
 
-@PROMTOOL
+@pytest.mark.apiserver
 def test_flapping_counts_the_first_move_for_each_reason(tmp_path: Path) -> None:
     moves = first_moves("ab", "_x{gone} 1x60")
     four = dict(list(moves.items())[:-1])
@@ -136,7 +155,7 @@ def test_flapping_counts_the_first_move_for_each_reason(tmp_path: Path) -> None:
     judge(name, [(moves, "27m", True), (moves, "50m", False), (four, "27m", False)], tmp_path)
 
 
-@PROMTOOL
+@pytest.mark.apiserver
 def test_flapping_does_not_count_what_was_before_prometheus(tmp_path: Path) -> None:
     """A Prometheus that has just begun sees each counter for the first time, and knows not how old its moves are."""
     moves = {series: "1x60" for series in first_moves("ab", "")}
@@ -145,6 +164,8 @@ def test_flapping_does_not_count_what_was_before_prometheus(tmp_path: Path) -> N
 
 def judge(name: str, cases: list[tuple[dict[str, str], str, bool]], tmp_path: Path) -> None:
     """Let promtool say whether an alert fires: (series, time, whether it does)."""
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "promtool is not installed; `tests/ground/ground deps` installs it"
     # count(ALERTS) rather than exp_alerts: whether it fires is the question, its words are compared nowhere
     tests = [
         {
@@ -165,5 +186,5 @@ def judge(name: str, cases: list[tuple[dict[str, str], str, bool]], tmp_path: Pa
     ]
     path = tmp_path / "test.yaml"
     path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
-    done = subprocess.run(["promtool", "test", "rules", str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([promtool, "test", "rules", str(path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

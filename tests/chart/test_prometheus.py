@@ -109,7 +109,7 @@ def test_alert_rules_are_loaded_and_none_is_wrong_about_a_quiet_cluster(running:
 
     wait(lambda: all(rule["health"] != "unknown" for rule in rules()), "every rule to be judged once")
     assert {rule["name"]: rule.get("lastError", "") for rule in rules() if rule["health"] != "ok"} == {}
-    assert len(rules()) == 8
+    assert len(rules()) == 9
     assert {rule["name"] for rule in rules() if rule["state"] == "firing"} <= {"VyosClusterBadTag"}
     _forge(running)
     wait(lambda: "VyosClusterBadTag" in _firing(prometheus), "forged frames to be told", 30.0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from typing import Any
 
 import pytest
 
-from vyos_operator import plan
+from vyos_operator import plan, presence
 from vyos_operator.checks import field
 from vyos_operator.world import Absence
 
@@ -106,8 +107,25 @@ def test_a_new_cluster_without_agents_is_told_so_at_once() -> None:
             {"node1": MUTE, "node2": None, "node3": None},
             ("True", "Available"),
             "3/3",
-            "all members are well",
+            f"node1 may be unable to report: {MUTE.why}; perhaps stale in status.nodes: node1",
             id="the owner lives and cannot report: its peers would know if it did not",
+        ),
+        pytest.param(
+            [said("node1", dead={"node3": 9}, cluster=("Owner", "node1")), *STANDBYS],
+            {"node1": None, "node2": MUTE, "node3": DEAD},
+            ("True", "Available"),
+            "2/3",
+            f"node3: {DEAD.why}; node2 may be unable to report: {MUTE.why}; stale in status.nodes: node3; "
+            "perhaps stale in status.nodes: node2",
+            id="one is dead, and another cannot report",
+        ),
+        pytest.param(
+            [said("node1", dead={"node3": 9}, cluster=("Owner", "node1")), *STANDBYS],
+            {"node1": None, "node2": None, "node3": MUTE},
+            ("True", "Available"),
+            "2/3",
+            "node3 is dead (node1); stale in status.nodes: node3",
+            id="its peers know better than that it cannot report",
         ),
         pytest.param(
             [said("node1", dead={"node2": 9}, cluster=("Owner", "node1")), *STANDBYS],
@@ -141,6 +159,57 @@ def test_a_dead_agents_entry_is_stale(
     assert message(done, "Degraded") == degraded
     well = reported(found, OWNER, *STANDBYS, groups=(owned("node1"),), agents=THREE.agents)
     assert conditions(plan.plan_for(well))["Degraded"] == ("False", "Healthy"), "it clears by itself"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        pytest.param({"lost": frozenset({"node2"})}, "its Node is silent", id="silent"),
+        pytest.param({"nodes": frozenset({"node1", "node3"})}, "no Node is called so", id="deleted"),
+    ],
+)
+def test_a_member_that_its_peers_hear_but_not_kubernetes(more: dict[str, Any], why: str) -> None:
+    found = carried_out(reported(THREE, OWNER, *STANDBYS, groups=(owned("node1"),)))
+    done = plan.plan_for(dataclasses.replace(found, **more))
+    assert conditions(done)["Degraded"] == ("True", "MemberDown")
+    assert message(done, "Degraded") == f"node2 may be unable to report: {why}; perhaps stale in status.nodes: node2"
+    assert conditions(done)["Available"] == ("True", "Available")
+    assert done.status is not None
+    assert done.status["members"] == "3/3"
+    back = plan.plan_for(dataclasses.replace(carried_out(found, done), lost=THREE.lost, nodes=THREE.nodes))
+    assert conditions(back)["Degraded"] == ("False", "Healthy")
+
+
+def test_a_pod_that_is_replaced_is_one_time_of_being_degraded() -> None:
+    """As a rolling upgrade goes about it: kube-sync may end first, and begin last."""
+    completed = dataclasses.replace(MUTE, why="its agent's container kube-sync does not run (Completed)")
+    creating = dataclasses.replace(DEAD, why="its agent's container heartbeat does not run (ContainerCreating)")
+    left = [standby(n, ("Peer", "node3", "Left"), owner="node1") for n in ("node1", "node2")]
+    left[0]["groups"] = OWNER["groups"]
+    ended = said("node3", cluster=("Yielding", "node1"))
+    phases: list[tuple[Absence | None, list[Json], bool, str]] = [
+        (None, [OWNER, *STANDBYS], False, "3/3"),
+        (completed, [OWNER, *STANDBYS], True, "3/3"),
+        (DEAD, [*left, ended], True, "2/3"),
+        (presence.NO_POD, [*left, ended], True, "2/3"),
+        (creating, [*left, ended], True, "2/3"),
+        (completed, [OWNER, STANDBYS[0], ended], True, "2/3"),
+        (None, [OWNER, STANDBYS[0], ended], False, "2/3"),
+        (None, [OWNER, *STANDBYS], False, "3/3"),
+    ]
+    found, since = THREE, set()
+    for second, (absence, entries, degraded, members) in enumerate(phases):
+        now = THREE.now + datetime.timedelta(seconds=second)
+        agents = {**THREE.agents, "node3": absence}
+        seen = reported(found, *entries, groups=(owned("node1", seconds=3600),), agents=agents, now=now)
+        done = plan.plan_for(seen)
+        assert done.events == (), second
+        found = carried_out(seen, done)
+        says = {c["type"]: c for c in found.cluster["status"]["conditions"]}
+        assert (says["Degraded"]["status"] == "True", found.cluster["status"]["members"]) == (degraded, members), second
+        assert (says["Accepted"]["status"], says["Available"]["status"]) == ("True", "True"), second
+        since.add(says["Degraded"]["lastTransitionTime"])
+    assert len(since) == 3, "before, meanwhile, and after"
 
 
 def test_a_member_that_reported_before_is_degraded_and_the_spec_stays_accepted() -> None:

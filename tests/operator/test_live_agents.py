@@ -68,6 +68,24 @@ def test_the_entry_of_a_dead_agent_goes_stale(api: Api, edge: Agents) -> None:
     assert api.cluster("edge")["status"]["members"] == "2/2"
 
 
+def test_an_agent_that_cannot_report_is_told_of(api: Api, edge: Agents) -> None:
+    api.agent("node1", **{"kube-sync": CRASHES})
+    api.says("edge", "Degraded", "True", "MemberDown")
+    assert api.condition("edge", "Degraded")["message"] == (
+        "node1 may be unable to report: its agent's container kube-sync does not run (CrashLoopBackOff); "
+        "perhaps stale in status.nodes: node1"
+    )
+    api.says("edge", "Available", "True", "Available")
+    assert api.cluster("edge")["status"]["members"] == "2/2"
+    api.agent("node1")
+    api.says("edge", "Degraded", "False", "Healthy")
+    api.ready("node2", "Unknown")
+    told = "node2 may be unable to report: its Node is silent; perhaps stale in status.nodes: node2"
+    until(lambda: api.condition("edge", "Degraded")["message"] == told, "a silent Node to be told of")
+    api.ready("node2", "True")
+    api.says("edge", "Degraded", "False", "Healthy")
+
+
 def test_a_member_that_vanished_is_no_half_of_a_split(api: Api, edge: Agents) -> None:
     """node1's last words are those of an owner; node2 began anew since, so it cannot call it dead."""
     agents = edge

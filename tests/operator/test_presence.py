@@ -76,6 +76,44 @@ def test_a_pod(body: Json, why: str | None, dead: bool | None) -> None:
         assert found.dead is dead
 
 
+BEGAN, SOON, LATE = (f"2026-11-24T12:{minute}:00Z" for minute in ("00", "03", "10"))
+
+
+def sync(state: str, ready: bool, end: str | None = None, **more: str) -> Json:
+    """kube-sync beside a heartbeat that runs; `end`: of a life that began at BEGAN, the present or the former one."""
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "startedAt": BEGAN, "finishedAt": end} | more}
+    found = pod(heartbeat=RUNS, kube_sync=RUNS)
+    container = found["status"]["containerStatuses"][1] | {"ready": ready}
+    if state == "terminated":
+        container["state"] = ended
+    else:
+        container["state"] = {state: {}} | ({"waiting": {"reason": "CrashLoopBackOff"}} if state == "waiting" else {})
+        container |= {"lastState": ended} if end else {}
+    found["status"]["containerStatuses"][1] = container
+    return found
+
+
+@pytest.mark.parametrize("state", ["terminated", "waiting", "running"])
+def test_a_crash_loop_is_one_absence(state: str) -> None:
+    """Else the condition would come and go with each try."""
+    why = "its agent's container kube-sync ended soon after its start (Error)"
+    assert of_pod(sync(state, False, SOON)) == Absence(why, dead=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(sync("running", False), id="it begins"),
+        pytest.param(sync("running", True, SOON), id="it is well again"),
+        pytest.param(sync("running", False, LATE), id="it was well, ended, and begins anew"),
+        pytest.param(sync("terminated", False, LATE), id="it was well, and ends"),
+        pytest.param(sync("terminated", False, SOON, startedAt=""), id="nobody knows when it began"),
+    ],
+)
+def test_a_container_that_ends_once_is_no_news(body: Json) -> None:
+    assert of_pod(body) is None
+
+
 @pytest.mark.parametrize(
     ("pods", "best"),
     [([], NO_POD), ([DEAD], DEAD), ([DEAD, None], None), ([DEAD, MUTE], MUTE), ([None, MUTE], None)],

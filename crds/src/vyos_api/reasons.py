@@ -98,7 +98,7 @@ class DegradedReason(enum.StrEnum):
     HEALTHY = "Healthy"
     """Nothing (the condition is False)."""
     MEMBER_DOWN = "MemberDown"
-    """A member is dead or its agent does not report."""
+    """A member is dead, or its agent does not report or may be unable to."""
     INTERFACE_DOWN = "InterfaceDown"
     """A heartbeat interface is down at a member."""
     MONITOR_UNREACHABLE = "MonitorUnreachable"

@@ -43,6 +43,8 @@ class Health:
     """Members whose last report counts for nothing by Kubernetes' word (`presence`), and why."""
     living: frozenset[str]
     """Members that reported, are not `gone`, and that no living member calls dead."""
+    mute: Mapping[str, str]
+    """Those of the living that may be unable to report by Kubernetes' word, so that their entry stays as it is; why."""
     accusers: dict[str, tuple[str, ...]]
     """Members that reported once and are dead, with the living members that say so."""
     silent: tuple[str, ...]
@@ -89,6 +91,7 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
         members=config.members,
         gone=gone,
         living=alive,
+        mute={member: absence.why for member, absence in absent.items() if member in alive},
         accusers={m: tuple(sorted(r for r in alive if _misses(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),
         away=frozenset(d.name for m in alive for d in entries[m].deviations or () if _is_away(d)),

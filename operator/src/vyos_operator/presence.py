@@ -8,6 +8,7 @@ live on, as its peers then know.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Iterable, Mapping
 
 from vyos_operator.world import Absence, Body
@@ -16,6 +17,8 @@ HEARTBEAT = "heartbeat"
 """The container without which an agent is dead."""
 KUBE_SYNC = "kube-sync"
 """The container without which an agent lives, and tells nothing here."""
+SHORT = datetime.timedelta(minutes=10)
+"""A container that ran for less than that is started later each time (twice the longest wait, in the kubelet)."""
 NO_NODE = Absence("no Node is called so", dead=False)
 SILENT_NODE = Absence("its Node is silent", dead=False)
 NO_POD = Absence("no agent's pod is on its Node", dead=True)
@@ -27,10 +30,14 @@ def of_pod(pod: Body) -> Absence | None:
     phase = status.get("phase") or "Pending"
     if phase in ("Failed", "Succeeded"):
         return Absence(f"its agent's pod has ended ({status.get('reason') or phase})", dead=True)
-    states = {c.get("name"): c.get("state") or {} for c in status.get("containerStatuses") or ()}
+    containers = {c.get("name"): c for c in status.get("containerStatuses") or ()}
     restarts = "deletionTimestamp" not in pod["metadata"]
     for container in (HEARTBEAT, KUBE_SYNC):
-        state = states.get(container, {})
+        found = containers.get(container, {})
+        state = found.get("state") or {}
+        if container == KUBE_SYNC and restarts and (end := _crash(found)) is not None:
+            why = end.get("reason") or f"exit code {end.get('exitCode')}"
+            return Absence(f"its agent's container {container} ended soon after its start ({why})", dead=False)
         # A container that has ended is started anew at once, or its kubelet soon says that it waits: no news yet.
         if not ("running" in state or ("terminated" in state and restarts)):
             why = next((s["reason"] for s in state.values() if s and s.get("reason")), phase)
@@ -65,3 +72,19 @@ def gone(members: Collection[str], absent: Mapping[str, Absence]) -> dict[str, s
     """
     nobody = len(absent) == len(members)
     return {member: absence.why for member, absence in absent.items() if absence.dead or nobody}
+
+
+def _crash(container: Body) -> Body | None:
+    """The end of a container's last life, where that was short and it is not ready since.
+
+    So a crash loop is one absence from its first end on, and not one more at each try.
+    """
+    states = (container.get(key) or {} for key in ("state", "lastState"))
+    ended = next((state["terminated"] for state in states if state.get("terminated")), None)
+    if ended is None or container.get("ready"):
+        return None
+    try:
+        began, ends = (datetime.datetime.fromisoformat(ended.get(at) or "") for at in ("startedAt", "finishedAt"))
+    except ValueError:
+        return None
+    return ended if ends - began < SHORT else None

@@ -217,14 +217,17 @@ def timestamp(now: datetime.datetime) -> str:
 
 
 def _down(health: Health) -> list[str]:
-    """Of each member that is not there, why; and of which the last report still stands."""
+    """Of each member that is not there or may be unable to report, why; and of which the last report still stands."""
     dead = [(m, who) for m, who in health.accusers.items() if m not in health.gone]
     silent = [m for m in health.silent if m not in health.gone]
     found = [f"{m} is dead ({', '.join(who) or 'by the latest report'})" for m, who in dead]
     found += [f"{m}: {why}" for m, why in health.gone.items()]
     found += [f"{listed(silent)} {'has' if len(silent) == 1 else 'have'} not reported"] if silent else []
+    found += [f"{m} may be unable to report: {why}" for m, why in health.mute.items()]
     if health.accusers:
         found.append(f"stale in status.nodes: {listed(health.accusers)}")
+    if health.mute:
+        found.append(f"perhaps stale in status.nodes: {listed(health.mute)}")
     return found
 
 
