@@ -60,7 +60,9 @@ e2e: deps setup ## the end-to-end tests alone
 .PHONY: e2e-long
 e2e-long: deps setup ## end-to-end tests that take minutes each
 	$(PYTEST) -m e2e_long
-	GROUND_KUBERNETES=1.31 $(PYTEST) -m "not e2e_long" tests/ground/test_versions.py tests/api tests/e2e/test_failover.py
+	GROUND_KUBERNETES=1.31 $(PYTEST) -m "not e2e_long" tests/ground/test_versions.py tests/api \
+	  tests/chart/test_policy.py tests/chart/test_fences.py tests/chart/test_release.py tests/chart/test_remote_control.py \
+	  tests/sync/test_apiserver.py tests/e2e/test_failover.py
 
 .PHONY: kind-demo
 kind-demo: setup ## the same tour on kind: with Docker as it is, without one on a node image made here

@@ -14,7 +14,8 @@ PAGE = ROOT / "docs/security.md"
 TEST = re.compile(r"`(tests/[^`]+)`")
 HEAD = "| what | why | shown by |"
 WHO = 8
-"""Attackers: on the LAN without and with the secret, a pod, a node, the operator, a user, somebody on a node."""
+"""Attackers: on the LAN without and with the secret, a pod, a node, the operator, a user, who controls from afar, and
+somebody on the node."""
 
 
 def lines(page: str) -> list[str]:

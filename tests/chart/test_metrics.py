@@ -120,7 +120,7 @@ def test_every_alert_has_a_case() -> None:
     assert list(CASES) == list(alerts())
 
 
-@pytest.mark.apiserver
+@pytest.mark.apiserver  # promtool is installed for the ground
 def test_one_cluster_that_is_not_available_is_enough(tmp_path: Path) -> None:
     """False or Unknown, and not before two minutes; a cluster that is made is False at first."""
     series = 'vyos_cluster_operator_clusters{{condition="Available",status="{}"}}'

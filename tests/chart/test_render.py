@@ -271,9 +271,11 @@ class TestNamespaces:
         assert all(o["kind"] != "Namespace" for o in render("--set=agents.createNamespace=false"))
 
     def test_every_reference_follows_the_names(self) -> None:
-        text = template("--set=agents.namespace=routers,fullnameOverride=ha,crds.enabled=false", namespace="ops")
+        values = "agents.namespace=routers,fullnameOverride=ha,crds.enabled=false,test.interface=eth0"
+        text = template(f"--set={values},remoteControl.enabled=true", namespace="ops")
         assert AGENT_NAMESPACE not in text
         assert "system:serviceaccount:routers:ha-agent" in text
+        assert "kubernetes.io/metadata.name: routers" in text
         for found in yaml.safe_load_all(text):
             for subject in (found or {}).get("subjects", []):
                 known = {("routers", "ha-agent"), ("ops", "ha-operator"), ("ops", "ha-test")}
@@ -298,6 +300,8 @@ class TestValues:
             "x",
             "crds.x",
             "policy.x",
+            "remoteControl.x",
+            "test.x",
             "metrics.x",
             "metrics.dashboard.x",
             "metrics.networkPolicy.x",
@@ -325,6 +329,12 @@ class TestValues:
             ("operator.healthAddress=127.0.0.1", "/operator/healthAddress"),
             ("operator.healthAddress=pod", "/operator/healthAddress"),
             ("agents.kubeSync.metricsAddress=eth0", "/agents/kubeSync/metricsAddress"),
+            ("test.interface=a/b", "/test/interface"),
+            ("test.interface=a:", "/test/interface"),
+            ("test.address=192.0.2.123", "/test/address"),
+            ("test.nodes={a}", "/test/nodes"),
+            ("test.nodes={a,b,c}", "/test/nodes"),
+            ("test.nodes={a,#b}", "/test/nodes/1"),
             ("metrics.networkPolicy.from[0].namespace=monitoring", "/metrics/networkPolicy/from/0"),
             ("metrics.dashboard.labels.x=1", "/metrics/dashboard/labels/x"),
             ("agents.kubeSync.healthPort=70000", "/agents/kubeSync/healthPort"),
@@ -355,6 +365,8 @@ class TestValues:
         parents = {
             "crds:",
             "policy:",
+            "remoteControl:",
+            "test:",
             "metrics:",
             "dashboard:",
             "networkPolicy:",
