@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vyos_operator import plan
-from vyos_operator.world import Plan, World
+from vyos_operator.world import Absence, Plan, World
 
 from .worlds import (
     SECRET,
@@ -115,6 +115,14 @@ class TestKeys:
         begun = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
         found = ran(begun, dead={"node1": {"node2": 9}}, node1=(1, (1, 2)))
         assert names(plan.plan_for(dataclasses.replace(found, **more)).apply) == ["Secret/edge"]
+
+    def test_an_old_word_does_not_leave_a_member_out(self) -> None:
+        """node1 cannot take back that it misses node2, which is back: its kube-sync does not run."""
+        begun = carried_out(answered(dataclasses.replace(working(), secret=secret(secret="another")), 1, (1,)))
+        found = ran(begun, dead={"node1": {"node2": 9}}, node1=(1, (1, 2)))
+        mute = Absence("its agent's container kube-sync does not run (CrashLoopBackOff)", dead=False)
+        done = plan.plan_for(dataclasses.replace(found, agents={"node1": mute, "node2": None}))
+        assert "Secret/edge" not in names(done.apply)
 
     @pytest.mark.parametrize(
         "more",

@@ -50,7 +50,8 @@ class Health:
     silent: tuple[str, ...]
     """Members that never reported."""
     away: frozenset[str]
-    """Members that a living one does not hear: dead, left, or never heard at all."""
+    """Members that a living one does not hear: dead, left, or never heard at all. The word of the mute may be old, and
+    does not count here."""
     ready: frozenset[str]
     split: dict[str, tuple[str, ...]]
     """Groups with more than one living owner."""
@@ -94,7 +95,7 @@ def assess(config: NodeConfig, status: Status, absent: Mapping[str, Absence]) ->
         mute={member: absence.why for member, absence in absent.items() if member in alive},
         accusers={m: tuple(sorted(r for r in alive if _misses(entries[r], m))) for m in sorted(dead)},
         silent=tuple(m for m in config.members if m not in entries),
-        away=frozenset(d.name for m in alive for d in entries[m].deviations or () if _is_away(d)),
+        away=frozenset(d.name for m in alive - absent.keys() for d in entries[m].deviations or () if _is_away(d)),
         ready=frozenset(m for m in alive if _ready(entries[m])),
         split=split,
         ownerless=ownerless,
