@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kubernetes.aio import client
+from kubernetes.aio.config import kube_config
 
 from chart import helm
 from chart.helm import AGENT, AGENT_NAMESPACE, CHART, HOOK, NAME, RELEASE_NAMESPACE, hooks, one, render
@@ -166,8 +167,8 @@ class TestAtTheApiServer:
 
         async def tried() -> str:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("KUBECONFIG", str(account))
-                patch.setenv("NO_PROXY", "*")
+                # KUBECONFIG as it was when that module was loaded
+                patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(account))
                 server = Cluster(client.ApiClient(await configuration()))
             try:
                 with pytest.raises(throwaway.Failed) as caught:
