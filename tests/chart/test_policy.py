@@ -64,18 +64,23 @@ def apply(api: ApiServer, who: Path, manager: str, **status: Any) -> None:
         "metadata": {"name": "edge"},
         **({"status": status} if status else {}),
     }
-    arguments = ("apply", "--server-side", "--force-conflicts", "--subresource=status", f"--field-manager={manager}")
-    api.kubectl(*arguments, "-f", "-", stdin=json.dumps(document), kubeconfig=who)
+    patch(api, who, document, kind=PatchType.APPLY, manager=manager)
 
 
 def patch(
-    api: ApiServer, who: Path, change: Any, *, kind: PatchType = PatchType.MERGE, subresource: bool = True
+    api: ApiServer,
+    who: Path,
+    change: Any,
+    *,
+    kind: PatchType = PatchType.MERGE,
+    subresource: bool = True,
+    manager: str | None = None,
 ) -> None:
-    """Patch as a program would (kubectl reads first, and an agent may not read /status)."""
+    """Patch as a program would: kubectl reads first, where an agent may not, and applies no status before 1.32."""
     client = lightkube.Client(lightkube.KubeConfig.from_file(who))
     resource = VyosCluster.Status if subresource else VyosCluster
     try:
-        client.patch(resource, "edge", change, patch_type=kind)
+        client.patch(resource, "edge", change, patch_type=kind, field_manager=manager, force=True)
     except lightkube.ApiError as error:
         raise GroundError(f"({error.status.reason}) {error.status.message}") from None
     finally:
