@@ -123,6 +123,14 @@ class Faults:
         """Let etcd go on."""
         daemons.send("etcd", signal.SIGCONT)
 
+    def etcd_stop(self) -> None:
+        """Kill etcd: the API server answers most requests with 500 or 504, at once or after a while."""
+        daemons.end("etcd")
+
+    def etcd_start(self) -> None:
+        """Start etcd again, with the data that it had; the API server is ready within 1 to 2 s."""
+        lifecycle.start_etcd()
+
     def service_stop(self, node: str, unit: str) -> None:
         """Stop a systemd unit of NODE (kubelet, containerd, kube-proxy, ssh, ...)."""
         nodes.execute(node, "systemctl", "stop", unit)

@@ -19,6 +19,7 @@ from ground.shell import GroundError, say, wait
 KUBECONFIG = STATE / "pki" / "root.conf"
 NODE_GRACE_S = 20  # Kubernetes' own default is 50 s; shorter, so that tests need not wait
 STAGE_S = 90.0  # no stage of `up` takes a fifth of it
+ETCD_DISK = "etcd-disk"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 _ETCD_PORTS = (2379, 2380)
 # One number per user for the whole machine, and root on every node is the machine's root: 128, the kernel's
@@ -102,7 +103,7 @@ def _up(images: Path, start: float) -> None:
     lap("disks")
     network.up()
     lap("networks")
-    _start_etcd()
+    start_etcd()
     start_api_server()
     for node in NODES:
         nodes.power_on(node)
@@ -142,6 +143,23 @@ def api_server() -> ApiServer:
     return ApiServer(layout.API_URL, Pki(STATE / "pki"), kubeconfig=KUBECONFIG, logs=STATE / "log")
 
 
+def start_etcd() -> None:
+    """Start etcd (again)."""
+    # Its data on a tmpfs, which is fast, in a mount namespace of its own, so that the machine's mount table stays as it
+    # was; a process that does nothing else keeps that one for an etcd that is started again
+    folder = STATE / "etcd"
+    folder.mkdir(exist_ok=True)
+    kept = folder / "kept"
+    script = 'mount -t tmpfs -o size=512m etcd "$0" && touch "$1" && exec sleep infinity'
+    alone = ["unshare", "--mount", "--propagation=private", "sh", "-c", script, str(folder), str(kept)]
+    daemons.start(ETCD_DISK, alone)
+    mounts = Path(f"/proc/{daemons.pid(ETCD_DISK)}")
+    wait((mounts / "root" / kept.relative_to("/")).exists, 10, "etcd's disk")
+    etcd = controlplane.etcd(folder / "data", *_ETCD_PORTS)
+    inside = ["nsenter", f"--mount={mounts / 'ns/mnt'}", "--"]
+    daemons.start("etcd", [*inside, str(bins() / etcd[0]), *etcd[1:]], netns=netns("ctl"))
+
+
 def start_api_server() -> None:
     """Start the API server (again)."""
     pki = Pki(STATE / "pki")
@@ -170,7 +188,8 @@ def renew_controllers() -> None:
 
 
 def revive_api_server() -> None:
-    """Bring an API server back that hangs or is gone, or whose etcd hangs."""
+    """Bring an API server back that hangs or is gone, or whose etcd hangs or is gone."""
+    start_etcd()
     daemons.send("etcd", signal.SIGCONT)
     if daemons.alive("kube-apiserver"):
         daemons.send("kube-apiserver", signal.SIGCONT)
@@ -198,17 +217,6 @@ def status() -> str:
 
 def _start(name: str, command: list[str]) -> None:
     daemons.start(name, [str(bins() / command[0]), *command[1:]], netns=netns("ctl"))
-
-
-def _start_etcd() -> None:
-    # Its data on a tmpfs in a mount namespace of its own: fast, it ends with etcd, and the machine's mount table
-    # stays as it was
-    folder = STATE / "etcd"
-    folder.mkdir()
-    etcd = controlplane.etcd(folder / "data", *_ETCD_PORTS)
-    script = 'mount -t tmpfs -o size=512m etcd "$0" && exec "$@"'
-    alone = ["unshare", "--mount", "--propagation=private", "sh", "-c", script, str(folder)]
-    daemons.start("etcd", [*alone, str(bins() / "etcd"), *etcd[1:]], netns=netns("ctl"))
 
 
 def _found(api: ApiServer, kind: str, name: str) -> bool:

@@ -215,6 +215,15 @@ def test_api_server_stops_and_hangs(ground: Ground) -> None:
     ground.wait(ground.api.ready, 10, "the API server to go on")
 
 
+def test_etcd_stops_and_has_its_data_again(ground: Ground) -> None:
+    before = ground.get("namespace", "default")["metadata"]["uid"]
+    ground.fault.etcd_stop()
+    assert not ground.api.ready()
+    ground.fault.etcd_start()
+    ground.wait(ground.api.ready, 20, "the API server")
+    assert ground.get("namespace", "default")["metadata"]["uid"] == before
+
+
 @pytest.mark.usefixtures("pods")
 def test_containers_pause_and_die(ground: Ground) -> None:
     ground.fault.pause("node1", "dummy")
@@ -263,6 +272,7 @@ def test_mend_undoes_everything(ground: Ground) -> None:
     ground.fault.shutdown("node3")
     ground.wait(lambda: "node3: off" in lifecycle.status(), 60, "node3 to switch itself off")
     ground.fault.api_hang()
+    ground.fault.etcd_stop()
     ground.mend()
     assert hears(ground, "client", "node2")
     assert hears(ground, "node1", "node2")
