@@ -48,9 +48,9 @@ class Product:
         self.wait_rollout()
         return said
 
-    def upgrade(self) -> None:
+    def upgrade(self, *more: str) -> None:
         """From whatever is installed to the chart and the images of these sources; wait until all of it runs."""
-        self._helm("upgrade", CHART, TAG, "--reset-then-reuse-values")
+        self._helm("upgrade", CHART, TAG, "--reset-then-reuse-values", *more)
         self.wait_rollout()
 
     def _helm(self, action: str, chart: Path, tag: str, *more: str) -> str:

@@ -103,6 +103,30 @@ def test_a_deleted_cluster_leaves_nothing(product: Product) -> None:
             assert product.agent_report(node)["clusters"] == []
 
 
+def test_objects_deleted_by_hand_come_back_and_nothing_moves(product: Product, holders: Holders) -> None:
+    """The configurations and the key; an agent that finds none has the last good one."""
+    ground = product.ground
+    with product.cluster(pair("emptied", VIP)) as name:
+        children = ("configmaps,secrets", f"-n{AGENTS_NAMESPACE}", f"-lcluster.vyos.io/cluster={name}")
+        before, groups = contents(product, *children), product.status(name)["groups"]
+        assert len(before) == 3
+        moves = product.ask("node1", {"op": "history", "cluster": name})["clusters"][0]["moves"]
+        assert [move["kind"] for move in moves] == ["Taken"]
+        holders.watch(VIP)
+        with ground.probe(VIP) as probe:
+            time.sleep(0.5)
+            ground.kubectl("delete", *children)
+            ground.wait(lambda: contents(product, *children) == before, 20, "the same objects to be back")
+            time.sleep(DEAD_MS / 1000 + 1)  # whoever has been without a configuration would be missed by now
+        assert probe.lost == 0, probe
+        assert holders.history(VIP) == ["0 ms: node1"]
+        assert product.status(name)["groups"] == groups, "the same owner, in the same epoch"
+        assert product.ask("node1", {"op": "history", "cluster": name})["clusters"][0]["moves"] == moves
+        for kind in ("Programmed", "Available"):
+            product.wait_condition(name, kind)
+        product.wait_condition(name, "Degraded", "False")
+
+
 def test_what_is_refused_leaves_what_ran(product: Product, holders: Holders) -> None:
     with product.cluster(pair("later", VIP)) as name:
         holders.watch(VIP)
@@ -172,6 +196,11 @@ def started_anew(node: str, before: str) -> bool:
         return nodes.container(node, "heartbeat") != before
     except GroundError:
         return False
+
+
+def contents(product: Product, *which: str) -> dict[tuple[str, str], object]:
+    """What is in some objects, by kind and name."""
+    return {(o["kind"], o["metadata"]["name"]): o["data"] for o in product.ground.get(*which)["items"]}
 
 
 def counts_bad_tags(product: Product, node: str) -> bool:

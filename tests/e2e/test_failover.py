@@ -17,6 +17,8 @@ DEAD_MS = 3000
 REST_S = 3
 HANDOVER_MS = 1000
 """In a planned move old and new owner hold the address together for some milliseconds, on a busy machine for more."""
+STALE_S = 10
+"""Beyond the dead interval, until the status says which entry is a dead member's."""
 THREE = ("node1", "node2", "node3")
 
 
@@ -36,8 +38,11 @@ def test_power_off_moves_the_address_and_the_status_tells_it(product: Product, h
         holders.watch(VIP)
         with ground.probe(VIP) as probe:
             time.sleep(1)
+            off_s = time.monotonic()
             ground.fault.power_off("node1")
             ground.wait_holder(VIP, 10, other_than="node1")
+            left_s = off_s + DEAD_MS / 1000 + STALE_S - time.monotonic()
+            ground.wait(lambda: stale(product, name) == "node1", left_s, "node1's entry to be called stale")
             time.sleep(1)
         assert probe.longest_gap_ms <= DEAD_MS + 1000, probe
         assert holders.overlap_ms(VIP) == 0, holders.history(VIP)
@@ -184,3 +189,8 @@ def test_a_frozen_agent_loses_its_address_before_another_takes_it(product: Produ
 def test_no_router_holds_what_no_cluster_names(product: Product) -> None:
     for node in NODES:
         assert VIP not in product.ground.exec(node, "ip", "-brief", "address")
+
+
+def stale(product: Product, name: str) -> str:
+    """Whose entries in status.nodes are old, by the operator's word."""
+    return str(product.condition(name, "Degraded").get("message", "")).partition("stale in status.nodes: ")[2]

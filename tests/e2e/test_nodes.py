@@ -8,7 +8,7 @@ import time
 import pytest
 
 from e2e.watch import Holders
-from ground import network
+from ground import daemons, network
 from ground.layout import netns
 from product import AGENT, AGENTS_NAMESPACE, NAMESPACE, OPERATOR, Product, group, manifest
 
@@ -51,16 +51,20 @@ def test_a_kubelet_that_restarts_on_the_owner_keeps_the_nodes_address(product: P
             assert route["prefsrc"] not in (vip, None), "the owner's own connections do not come from the address"
 
 
-def test_a_clean_reboot_of_the_owner_hands_over(product: Product, holders: Holders) -> None:
+@pytest.mark.parametrize("way", ["reboot", "shutdown"])
+def test_an_owner_that_goes_down_cleanly_hands_over(product: Product, holders: Holders, way: str) -> None:
     ground = product.ground
-    with product.cluster(cluster("reboot")) as name:
+    with product.cluster(cluster(way)) as name:
         holders.watch(VIP)
         with ground.probe(VIP) as probe:
             time.sleep(0.5)
-            ground.fault.reboot("node1")
+            getattr(ground.fault, way)("node1")
             ground.wait_holder(VIP, 30, other_than="node1")
             time.sleep(1)
         assert probe.longest_gap_ms < DEAD_MS / 2, probe  # a death would have taken all of it
+        if way == "shutdown":
+            ground.wait(lambda: not daemons.alive("power-node1"), 60, "node1 to switch itself off")
+            ground.fault.power_on("node1")
         ground.wait(lambda: ground.ready("node1"), 90, "node1 to be back")
         product.wait_owner(name, "g", "node2")
         product.wait_rollout()

@@ -1,7 +1,7 @@
 """A control plane that is ill: it hangs, or answers with errors. The routers go on without it.
 
-Each time the owner dies meanwhile, and afterwards the status has caught up. That nothing restarts is asked of the
-kubelets. What "at once" means in figures is printed, for the closing notes; the bounds are generous.
+The owner dies meanwhile, or gives its group away, and afterwards the status has caught up. That nothing restarts is
+asked of the kubelets. What "at once" means in figures is printed, for the closing notes; the bounds are generous.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ VIP = "192.168.0.123"
 PAIR = ("node1", "node2")
 DEAD_MS = 3000
 ILL_S = 15
+RESTART_S = 4
+"""More than a dead interval."""
 LONG_S = 600
 STEP_S = 3000
 """Of the clock: less than the hour that a service account's token lasts, which would end on all nodes at once."""
@@ -68,6 +70,28 @@ def test_a_failover_beside_an_ill_api_server(
     product: Product, holders: Holders, ill: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _through(product, holders, ill, ILL_S, capsys)
+
+
+def test_a_restart_of_etcd_moves_nothing(product: Product, holders: Holders) -> None:
+    """Its data are what they were; whoever watched the API server has to begin anew."""
+    ground = product.ground
+    with product.cluster(manifest("outage", group("g", PAIR, f"{VIP}/24/eth0"))) as name:
+        before, groups = _restarts(product, off=""), product.status(name)["groups"]
+        holders.watch(VIP)
+        with ground.probe(VIP) as probe:
+            ground.fault.etcd_stop()
+            assert not ground.api.ready()
+            time.sleep(RESTART_S)
+            ground.fault.etcd_start()
+            ground.wait(ground.api.ready, 30, "the API server")
+            time.sleep(1)
+        assert probe.lost == 0, probe
+        assert holders.history(VIP) == ["0 ms: node1"]
+        assert product.status(name)["groups"] == groups, "the same owner, in the same epoch"
+        product.ask("node1", {"op": "force", "to": "Standby"})
+        ground.wait_holder(VIP, 10, other_than="node1")
+        product.wait_owner(name, "g", "node2", CATCH_UP_S)
+        assert _restarts(product, off="") == before, "nothing was started anew"
 
 
 @pytest.mark.e2e_long
@@ -127,12 +151,12 @@ def _through(product: Product, holders: Holders, ill: str, ill_s: float, capsys:
         print(f"\n{ill} for {ill_s:g} s: the status named the new owner {took_s * 1000:.0f} ms after /readyz")
 
 
-def _restarts(product: Product) -> dict[tuple[str, str], int]:
-    """How often each container of the product was started anew where the power stayed on."""
+def _restarts(product: Product, off: str = "node1") -> dict[tuple[str, str], int]:
+    """How often each container of the product was started anew, but for those of a node that is switched off."""
     found = {}
     for namespace in (NAMESPACE, AGENTS_NAMESPACE):
         pods = product.ground.get("pods", f"-n{namespace}")["items"]
-        for pod in [p for p in pods if p["spec"]["nodeName"] != "node1"]:
+        for pod in [p for p in pods if p["spec"]["nodeName"] != off]:
             for container in pod["status"].get("containerStatuses", ()):
                 found[str(pod["spec"]["nodeName"]), str(container["name"])] = int(container["restartCount"])
     return found
