@@ -320,6 +320,26 @@ async def test_the_host_runs_it(
 
 
 @pytest.mark.netns
+async def test_the_first_that_is_run_waits_for_the_connection(desk: Desk, host: Host) -> None:
+    """Nobody has asked systemd before: a daemon without host services has no connection until a group moves."""
+    desk.write(Event.ACQUIRE)
+    services = HostServices(address=host.address)
+    made = Hooks(desk.directory, services)
+    try:
+        await made.call(call())
+        assert desk.events() == ["acquire"]
+        bus = services.connection()._bus
+        assert bus is not None
+        bus.disconnect()  # as when dbus is started anew
+        await until(lambda: services.connection()._bus is not bus)
+        await made.call(call())
+        assert desk.events() == ["acquire", "acquire"]
+    finally:
+        await made.close()
+        await services.close()
+
+
+@pytest.mark.netns
 async def test_the_host_takes_every_word_as_it_is(desk: Desk, host: Host) -> None:
     """A ruleset of nftables is one such word."""
     path = desk.write(Event.ACQUIRE)

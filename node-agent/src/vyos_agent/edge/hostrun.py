@@ -34,6 +34,7 @@ class HostRun:
         unit = f"vyos-cluster-hook-{os.path.basename(argv[0])}-{self._life}-{next(self._numbers)}.service"
         try:
             async with asyncio.timeout(limit_s + KILL_S + SLACK_S):
+                await self._systemd.tried()  # the first to ask finds no connection yet
                 await self._systemd.start_transient(unit, _properties(argv, environment, limit_s))
                 return await self._end(unit, limit_s)
         except TimeoutError:

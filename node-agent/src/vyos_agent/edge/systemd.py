@@ -92,6 +92,8 @@ class Systemd:
         self._error = "not connected yet"
         self._watched: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        """Set while connected, and for a moment when an attempt to connect has failed."""
 
     def start(self) -> None:
         """Connect, now and whenever the connection is lost."""
@@ -105,6 +107,11 @@ class Systemd:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
+
+    async def tried(self) -> None:
+        """Come back with a connection, or when the next attempt at one has failed: within RETRY_MAX_S and CALL_S."""
+        if self._bus is None:
+            await self._tried.wait()
 
     # -- what it can be asked
 
@@ -197,6 +204,7 @@ class Systemd:
             try:
                 async with _connected(self._address, self._heard) as bus:
                     self._bus, wait_s = bus, RETRY_S
+                    self._tried.set()
                     self._on_link(None)
                     await _end(bus)
                 self._error = "the bus closed the connection"
@@ -205,6 +213,8 @@ class Systemd:
             finally:
                 self._bus = None
                 self._watched.clear()
+                self._tried.set()
+                self._tried.clear()
             self._on_link(self._error)
             await asyncio.sleep(wait_s)
             wait_s = min(RETRY_MAX_S, 2 * wait_s)
