@@ -28,7 +28,7 @@ def test_an_address_is_moved_and_gone(product: Product) -> None:
     assert "all is well" in said
     assert f"node1 owns {ADDRESS}/32/eth0" in said
     assert "node2 owns it now, " in said
-    assert f"the LAN, asked by node1, has {ADDRESS} at node2 and nowhere else" in said
+    assert f"the LAN, asked by node1, has {ADDRESS}/32 at node2 and nowhere else" in said
     assert ground.kubectl("get", "vyosclusters,clusterroles", "-oname").count("vyos-cluster-test") == 0
     ground.wait(lambda: not ground.holders(ADDRESS), 20, f"{ADDRESS} to go")
 
