@@ -88,9 +88,9 @@ class Ground:
 
         return next(iter(self.wait(one, timeout_s, f"one holder of {address}")))
 
-    def probe(self, address: str, *, interval_ms: int = 10) -> Probe:
-        """Return a client that pings an address while in a `with`."""
-        return Probe(address, interval_ms=interval_ms)
+    def probe(self, address: str, *, interval_ms: int = 10, hops: int = 64) -> Probe:
+        """Return a client that pings an address while in a `with`; with one hop no router forwards its question."""
+        return Probe(address, interval_ms=interval_ms, hops=hops)
 
     def socket(self, machine: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """Return a socket in a machine's network (a node's, "ctl" or "client"): to listen and send there."""

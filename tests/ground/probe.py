@@ -42,7 +42,8 @@ class Sample:
 class Probe:
     """Pings `address` from a machine's network (the client's) for the length of a `with`."""
 
-    def __init__(self, address: str, *, interval_ms: int = 10, source: str = "client") -> None:
+    def __init__(self, address: str, *, interval_ms: int = 10, source: str = "client", hops: int = 64) -> None:
+        """`hops` 1: answered by who is asked, and not by whom that one would forward it to (IPv4)."""
         self.address = address
         self.interval_ms = interval_ms
         self.samples: list[Sample] = []
@@ -50,6 +51,8 @@ class Probe:
         family, protocol = _ICMP[self._version]
         self._socket = socket_in(netns(source), family, socket.SOCK_RAW, protocol)
         self._socket.settimeout(0.1)
+        if self._version == 4:
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
         # Sending must never wait: while ARP asks in vain, packets pile up in the socket's buffer
         self._out = self._socket.dup()
         self._out.setblocking(False)
