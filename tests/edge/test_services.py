@@ -15,10 +15,13 @@ from edge.servicedesk import TIMES, Desk, config
 from edge.waiting import until
 from vyos_agent.core.model import Serving
 from vyos_agent.edge import deadman
+from vyos_agent.edge import units as module
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(bool(hosts.possible()), reason=hosts.possible())]
 
 FOREVER = "ExecStart=/bin/sleep 1000"
+LOOKS_S = 1.0
+"""Long enough for a hint of systemd's, and for some looks without one."""
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +242,39 @@ async def test_a_unit_that_left_the_configuration_is_stopped(desk: Desk, host: H
     await desk.until(Serving.RUNNING)
     assert host.active("b") == "active"
     assert len(host.leases()) == 1, "the old lease would have stopped b"
+
+
+@pytest.mark.parametrize("left", [(), ("a.service",)])
+@pytest.mark.parametrize("desk", [["sleeper.service"]], indirect=True)
+async def test_a_unit_that_left_the_configuration_of_a_standby_is_its_administrators(
+    desk: Desk, host: Host, left: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.2)
+    desk.serve()
+    await desk.until(Serving.STOPPED)
+    desk.slot.configure(config(*left))
+    host.ctl("start", "sleeper")
+    await asyncio.sleep(LOOKS_S)
+    assert host.active("sleeper") == "active"
+
+
+@pytest.mark.parametrize("desk", [["a.service", "b.service"]], indirect=True)
+async def test_a_unit_that_left_the_configuration_is_stopped_once(
+    desk: Desk, host: Host, fresh_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.2)
+    await desk.run("a.service", "b.service")
+    desk.slot.configure(config("b.service"))
+    desk.serve("b.service")
+    await until(lambda: host.active("a") == "inactive")
+    await desk.until(Serving.RUNNING)
+    host.ctl("start", "a")
+    await asyncio.sleep(LOOKS_S)
+    desk.serve()
+    await desk.until(Serving.STOPPED)
+    await asyncio.sleep(LOOKS_S)
+    assert host.active("a") == "active", "neither while the group is owned nor when it is lost"
+    assert log(host) == ["start a", "start b", "stop a", "start a", "stop b"]
 
 
 @pytest.mark.parametrize("desk", [["sleeper.service"]], indirect=True)
