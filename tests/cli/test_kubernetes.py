@@ -113,6 +113,16 @@ def test_nothing_is_configured(client: Client) -> None:
         assert (run(*command).exit_code, run(*command).stdout) == (0, "Clustering is not configured\n")
 
 
+def test_the_picture_of_all_clusters(edge: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    found = run("watch", "--once")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert found.stdout.startswith("edge: Degraded is True: MemberDown: r9 is dead\n")
+    (row,) = [line.split() for line in found.stdout.splitlines() if line.startswith("edge/cluster")]
+    assert row[:4] == ["edge/cluster", "r1", "7", "PeerDead"]
+    assert "S3cr#t" not in found.output
+
+
 # -- whom it asks
 
 
