@@ -31,8 +31,9 @@ def second(address: str = "192.168.0.200/24/eth0", **changes: Any) -> dict[str, 
 class Desk:
     """A daemon, asked through the handlers of its control socket."""
 
-    def __init__(self, directory: Path) -> None:
-        self.daemon = Daemon("r1", State(directory))
+    def __init__(self, directory: Path, hooks: Path | None = None) -> None:
+        """With `hooks` it is a router's own daemon, which runs them itself."""
+        self.daemon = Daemon("r1", State(directory), keep_configs=hooks is None, hooks=hooks)
         self.restarts: list[None] = []
         self.handlers = handlers(self.daemon, file=None, restart=lambda: self.restarts.append(None))
 
@@ -60,8 +61,8 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def at_work(directory: Path) -> AsyncIterator[Desk]:
-    desk = Desk(directory)
+async def at_work(directory: Path, hooks: Path | None = None) -> AsyncIterator[Desk]:
+    desk = Desk(directory, hooks)
     desk.daemon.start()
     try:
         yield desk

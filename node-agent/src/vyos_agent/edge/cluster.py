@@ -34,6 +34,7 @@ from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now, wall_ms
 from vyos_agent.edge.fence import Fence
 from vyos_agent.edge.gaps import Gaps
+from vyos_agent.edge.grants import Grant, granted
 from vyos_agent.edge.heartbeats import Heartbeats
 from vyos_agent.edge.history import History, Scene
 from vyos_agent.edge.kernel import Link
@@ -85,7 +86,8 @@ class Cluster:
         )
         self._moves = Moves(tools.hooks, item.config.cluster, self._hold_again)
         self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
-        self._newest_hold: dict[Vip, tuple[int, int]] = {}
+        self._grants: dict[Vip, Grant] = {}
+        """All that the newest Hold names, with what may still be added of it."""
         self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
         self._failed: dict[Vip, str] = {}
         self._tally = metrics.Tally()
@@ -121,9 +123,7 @@ class Cluster:
             return
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
         self._failed = {}
-        places = _places(item.core)
-        self._newest_hold = {vip: newest for vip, newest in self._newest_hold.items() if vip in places}
-        self._tools.keeper.rescope(self._slot, places)
+        self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
         self._configure_fence()
         self._gaps.configure(_others(item.core))
@@ -237,15 +237,14 @@ class Cluster:
         self._fence.configure(self.item.core, wanted=self.item.config.fence == NFTABLES)
 
     def _hold_again(self, vips: frozenset[Vip]) -> None:
-        if self._runner is not None and not self._runner.over:
-            newest = {vip: self._newest_hold[vip] for vip in vips & self._newest_hold.keys()}
-            for at_ms in sorted({at_ms for _, at_ms in newest.values()}):
-                self._put({vip: life_ms for vip, (life_ms, at) in newest.items() if at == at_ms}, at_ms)
-
-    def _put(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
-        ready = self._moves.ready(lifetimes_ms)
-        self._fence.renew(vip for vip, life_ms in ready.items() if life_ms)
-        self._tools.keeper.hold(self._slot, ready, at_ms)
+        """Add what has waited, with what is left of its life; a Hold is a level, so the others are named in it, too."""
+        if self._runner is None or self._runner.over:
+            return
+        waited = {vip: self._grants[vip] for vip in vips & self._grants.keys()}
+        for at_ms in sorted({grant.issued_ms for grant in waited.values()}):
+            due = {vip: grant.life_ms for vip, grant in waited.items() if grant.issued_ms == at_ms}
+            level = dict.fromkeys(self._grants, 0) | due
+            self._tools.keeper.hold(self._slot, self._moves.ready(level), at_ms)
 
     def _conflict(self, vip: Vip, mac: bytes) -> None:
         self._moves.conflict(self.item.core, vip, mac)
@@ -282,8 +281,9 @@ class Cluster:
 
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
-        self._newest_hold |= {vip: (life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
-        self._put(lifetimes_ms, at_ms)
+        self._grants = {vip: granted(self._grants.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
+        self._fence.renew(vip for vip, life_ms in lifetimes_ms.items() if life_ms)  # also what waits: it comes soon
+        self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)
 
     def serve(self, running: Mapping[str, tuple[str, ...]]) -> None:
         """Have these host services run."""
