@@ -171,8 +171,8 @@ class Lan:
     def __getitem__(self, name: str) -> Router:
         return self.routers[name]
 
-    def cable(self, name: str, *, plugged: bool) -> None:
-        netns.ip("link", "set", f"p-{name}", "up" if plugged else "down", netns=self._place)
+    def cable(self, name: str, *, plugged: bool, link: int = 0) -> None:
+        netns.ip("link", "set", _port(name, link), "up" if plugged else "down", netns=self._place)
 
     def bridge(self, *args: str) -> str:
         """`ip` where the bridge is."""
@@ -207,16 +207,21 @@ class Lan:
 
 
 @contextlib.contextmanager
-def lan(directory: Path, *names: str) -> Iterator[Lan]:
-    """A LAN with these routers; whatever they left is ended and removed afterwards."""
+def lan(directory: Path, *names: str, links: int = 1) -> Iterator[Lan]:
+    """A LAN with these routers; whatever they left is ended and removed afterwards.
+
+    `links`: to how many bridges each is plugged, by eth0 to br0, by eth1 to br1, and so on.
+    """
     tag = secrets.token_hex(3)
     places = {name: f"edge-{tag}-{name}" for name in names}
     with netns.named(f"edge-{tag}-lan", *places.values()) as (bridge, *_):
-        netns.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0", netns=bridge)
-        netns.ip("link", "set", "br0", "up", netns=bridge)
+        for link in range(links):
+            netns.ip("link", "add", f"br{link}", "type", "bridge", "mcast_snooping", "0", netns=bridge)
+            netns.ip("link", "set", f"br{link}", "up", netns=bridge)
         routers = {}
         for number, (name, place) in enumerate(places.items(), 1):
-            _plug(bridge, name, place, number)
+            for link in range(links):
+                _plug(bridge, name, place, number, link)
             (directory / name).mkdir()
             routers[name] = Router(name, place, directory / name)
         kernels = {name: netns.within(place, Kernel) for name, place in places.items()}
@@ -235,10 +240,15 @@ def lan(directory: Path, *names: str) -> Iterator[Lan]:
                     router.process.wait()
 
 
-def _plug(bridge: str, name: str, place: str, number: int) -> None:
-    port = f"p-{name}"
-    netns.ip("link", "add", "eth0", "netns", place, "type", "veth", "peer", "name", port, "netns", bridge)
-    netns.ip("link", "set", port, "master", "br0", "up", netns=bridge)
-    netns.ip("addr", "add", f"192.168.0.1{number}/24", "dev", "eth0", netns=place)
-    netns.ip("addr", "add", f"fd00::1{number}/64", "dev", "eth0", "nodad", netns=place)
-    netns.ip("link", "set", "eth0", "up", netns=place)
+def _plug(bridge: str, name: str, place: str, number: int, link: int) -> None:
+    port, own = _port(name, link), f"eth{link}"
+    netns.ip("link", "add", own, "netns", place, "type", "veth", "peer", "name", port, "netns", bridge)
+    netns.ip("link", "set", port, "master", f"br{link}", "up", netns=bridge)
+    netns.ip("addr", "add", f"192.168.{link}.1{number}/24", "dev", own, netns=place)
+    netns.ip("addr", "add", f"fd0{link}::1{number}/64", "dev", own, "nodad", netns=place)
+    netns.ip("link", "set", own, "up", netns=place)
+
+
+def _port(name: str, link: int) -> str:
+    """The bridge's end of a cable."""
+    return f"p{link or ''}-{name}"
