@@ -79,7 +79,7 @@ def test_a_pod(body: Json, why: str | None, dead: bool | None) -> None:
 BEGAN, SOON, LATE = (f"2026-11-24T12:{minute}:00Z" for minute in ("00", "03", "10"))
 
 
-def sync(state: str, ready: bool, end: str | None = None, **more: str) -> Json:
+def sync(state: str, ready: bool, end: str | None = None, **more: str | int) -> Json:
     """kube-sync beside a heartbeat that runs; `end`: of a life that began at BEGAN, the present or the former one."""
     ended = {"terminated": {"exitCode": 1, "reason": "Error", "startedAt": BEGAN, "finishedAt": end} | more}
     found = pod(heartbeat=RUNS, kube_sync=RUNS)
@@ -105,6 +105,7 @@ def test_a_crash_loop_is_one_absence(state: str) -> None:
     [
         pytest.param(sync("running", False), id="it begins"),
         pytest.param(sync("running", True, SOON), id="it is well again"),
+        pytest.param(sync("running", False, SOON, exitCode=0), id="it was told to end, as at a reboot"),
         pytest.param(sync("running", False, LATE), id="it was well, ended, and begins anew"),
         pytest.param(sync("terminated", False, LATE), id="it was well, and ends"),
         pytest.param(sync("terminated", False, SOON, startedAt=""), id="nobody knows when it began"),

@@ -75,13 +75,13 @@ def gone(members: Collection[str], absent: Mapping[str, Absence]) -> dict[str, s
 
 
 def _crash(container: Body) -> Body | None:
-    """The end of a container's last life, where that was short and it is not ready since.
+    """The end of a container's last life, where that was short and in disorder, and it is not ready since.
 
     So a crash loop is one absence from its first end on, and not one more at each try.
     """
     states = (container.get(key) or {} for key in ("state", "lastState"))
     ended = next((state["terminated"] for state in states if state.get("terminated")), None)
-    if ended is None or container.get("ready"):
+    if ended is None or not ended.get("exitCode") or container.get("ready"):
         return None
     try:
         began, ends = (datetime.datetime.fromisoformat(ended.get(at) or "") for at in ("startedAt", "finishedAt"))
