@@ -80,8 +80,8 @@ def test_a_restart_of_etcd_moves_nothing(product: Product, holders: Holders) -> 
         holders.watch(VIP)
         with ground.probe(VIP) as probe:
             ground.fault.etcd_stop()
-            assert not ground.api.ready()
             time.sleep(RESTART_S)
+            assert not ground.api.ready()
             ground.fault.etcd_start()
             ground.wait(ground.api.ready, 30, "the API server")
             time.sleep(1)

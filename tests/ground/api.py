@@ -121,6 +121,7 @@ class Ground:
     def mend(self) -> None:
         """Undo every fault there is, switch all nodes on, and wait until all are Ready: for the end of a test."""
         self.fault.heal()
+        lifecycle.start_etcd()
         if not self.api.ready():
             lifecycle.revive_api_server()
         for node in NODES:

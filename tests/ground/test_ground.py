@@ -218,8 +218,10 @@ def test_api_server_stops_and_hangs(ground: Ground) -> None:
 def test_etcd_stops_and_has_its_data_again(ground: Ground) -> None:
     before = ground.get("namespace", "default")["metadata"]["uid"]
     ground.fault.etcd_stop()
-    assert not ground.api.ready()
-    ground.fault.etcd_start()
+    try:  # /readyz answers out of its memory for a moment
+        ground.wait(lambda: not ground.api.ready(), 10, "the API server to miss it")
+    finally:
+        ground.fault.etcd_start()
     ground.wait(ground.api.ready, 20, "the API server")
     assert ground.get("namespace", "default")["metadata"]["uid"] == before
 
