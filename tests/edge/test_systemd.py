@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -63,6 +64,12 @@ class Fake:
         return ("", []) if member == "Subscribe" else ("o", ["/org/freedesktop/systemd1/job/1"])
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections there; the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     found = f"unix:path={tmp_path}/bus"
@@ -70,7 +77,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     daemon = subprocess.Popen(
         ["dbus-daemon", f"--config-file={tmp_path}/bus.conf", "--nofork", "--nopidfile"], stderr=subprocess.DEVNULL
     )
-    wait((tmp_path / "bus").exists, "the bus")
+    wait(lambda: listens(tmp_path / "bus"), "the bus")
     yield found
     daemon.kill()
     daemon.wait()
