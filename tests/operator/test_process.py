@@ -95,6 +95,45 @@ def test_a_restart_writes_nothing_and_repeats_no_event(api: Api, run_operator: R
     assert notes == [], "an hour ago is no news"
 
 
+def test_kills_in_the_middle_of_a_change_of_the_key(api: Api, run_operator: Run, make: Make) -> None:
+    """Each life takes one step, is killed, and the members answer while nobody listens; none takes a step too early."""
+    api.psk("turning", psk="turning-one")
+    agents = make("edge", spec(preSharedSecret={"secretKeyRef": {"name": "turning", "key": "psk"}}))
+
+    def say(*nodes: str) -> None:
+        for node in nodes:
+            agents.says(node, 1, {"cluster": ("Owner" if node == "node1" else "Standby", "node1")})
+
+    agents.owns("node1", "cluster", 1, "FirstClaim")
+    say("node1", "node2")
+    with run_operator():
+        api.says("edge", "Programmed", "True", "Programmed")
+    api.psk("turning", psk="turning-two")
+    steps = (
+        ({1: "send", 2: "accept"}, (1, (1, 2))),
+        ({1: "accept", 2: "send"}, (2, (1, 2))),
+        ({2: "send"}, (2, (2,))),
+    )
+    for numbers, answer in steps:
+        with run_operator() as operator:
+            until(lambda numbers=numbers: api.key_numbers("edge") == numbers, f"the keys {numbers}")
+            operator.process.kill()
+            operator.process.wait()
+        agents.keys = answer
+        say("node1")
+        with run_operator() as operator:
+            until(lambda operator=operator: operator.logged("all watches have shown everything"), "a life between")
+            settled(api)
+            assert api.key_numbers("edge") == numbers, "node2 has not answered"
+            operator.process.kill()
+            operator.process.wait()
+        say("node2")
+    with run_operator() as operator:
+        until(lambda: operator.logged("all watches have shown everything"), "the last life to be at work")
+        api.says("edge", "Programmed", "True", "Programmed")
+        assert api.key_numbers("edge") == {2: "send"}
+
+
 def test_edits_and_deletions_made_while_it_was_away(api: Api, run_operator: Run, make: Make) -> None:
     with run_operator():
         at_work(api, make)
