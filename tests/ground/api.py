@@ -30,6 +30,9 @@ from ground.sockets import socket_in
 
 T = TypeVar("T")
 
+MEND_S = 240
+"""After ten minutes without an API server a kubelet took more than a minute to come back, by its own growing waits."""
+
 
 class Ground:
     """A running ground."""
@@ -131,7 +134,7 @@ class Ground:
         wait(self.api.ready, 30, "/readyz of the API server")
         lifecycle.renew_controllers()
         for node in NODES:
-            wait(lambda node=node: self.ready(node), 60, f"{node} to be Ready", every_s=0.2)  # type: ignore[misc]
+            wait(lambda node=node: self.ready(node), MEND_S, f"{node} to be Ready", every_s=0.2)  # type: ignore[misc]
 
 
 def environment() -> dict[str, str]:
