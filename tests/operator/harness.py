@@ -271,6 +271,11 @@ class Agents:
         self.keys: tuple[int, tuple[int, ...]] = (1, (1,))
         """With which key they send, and which they accept."""
 
+    def rests(self, *nodes: str) -> None:
+        """These members say that all is at rest: node1 owns the group, whoever else stands by."""
+        for node in nodes:
+            self.says(node, 1, {"cluster": ("Owner" if node == "node1" else "Standby", "node1")})
+
     def says(
         self,
         node: str,

@@ -216,12 +216,8 @@ def test_a_key_is_changed_step_by_step(api: Api, running: Operator, make: Make) 
     api.psk("turning", psk="turning-one")
     agents = make("edge", spec(preSharedSecret={"secretKeyRef": {"name": "turning", "key": "psk"}}))
 
-    def say(*nodes: str) -> None:
-        for node in nodes:
-            agents.says(node, 1, {"cluster": ("Owner" if node == "node1" else "Standby", "node1")})
-
     agents.owns("node1", "cluster", 1, "FirstClaim")
-    say("node1", "node2")
+    agents.rests("node1", "node2")
     api.says("edge", "Programmed", "True", "Programmed")
     api.psk("turning", psk="turning-two")
     until(lambda: api.key_numbers("edge") == {1: "send", 2: "accept"}, "the new key to be accepted")
@@ -230,16 +226,16 @@ def test_a_key_is_changed_step_by_step(api: Api, running: Operator, make: Make) 
         "the heartbeat key is being changed, 1 of 3: the members learn to accept the new key; awaited from node1, node2"
     )
     agents.keys = (1, (1, 2))
-    say("node1")
+    agents.rests("node1")
     until(lambda: api.condition("edge", "Programmed")["message"].endswith("awaited from node2"), "the first answer")
     assert api.key_numbers("edge") == {1: "send", 2: "accept"}
-    say("node2")
+    agents.rests("node2")
     until(lambda: api.key_numbers("edge") == {1: "accept", 2: "send"}, "the switch")
     agents.keys = (2, (1, 2))
-    say("node1", "node2")
+    agents.rests("node1", "node2")
     until(lambda: api.key_numbers("edge") == {2: "send"}, "the old key to be forgotten")
     agents.keys = (2, (2,))
-    say("node1", "node2")
+    agents.rests("node1", "node2")
     api.says("edge", "Programmed", "True", "Programmed")
     api.says("edge", "Available", "True", "Available")
 

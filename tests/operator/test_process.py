@@ -45,8 +45,7 @@ def at_work(api: Api, make: Make) -> Agents:
     """A cluster whose members report, one takeover ago."""
     agents = make("edge")
     agents.owns("node1", "cluster", 1, "FirstClaim")
-    agents.says("node1", 1, {"cluster": ("Owner", "node1")})
-    agents.says("node2", 1, {"cluster": ("Standby", "node1")})
+    agents.rests("node1", "node2")
     api.says("edge", "Available", "True", "Available")
     api.says("edge", "Programmed", "True", "Programmed")
     return agents
@@ -100,12 +99,8 @@ def test_kills_in_the_middle_of_a_change_of_the_key(api: Api, run_operator: Run,
     api.psk("turning", psk="turning-one")
     agents = make("edge", spec(preSharedSecret={"secretKeyRef": {"name": "turning", "key": "psk"}}))
 
-    def say(*nodes: str) -> None:
-        for node in nodes:
-            agents.says(node, 1, {"cluster": ("Owner" if node == "node1" else "Standby", "node1")})
-
     agents.owns("node1", "cluster", 1, "FirstClaim")
-    say("node1", "node2")
+    agents.rests("node1", "node2")
     with run_operator():
         api.says("edge", "Programmed", "True", "Programmed")
     api.psk("turning", psk="turning-two")
@@ -120,14 +115,14 @@ def test_kills_in_the_middle_of_a_change_of_the_key(api: Api, run_operator: Run,
             operator.process.kill()
             operator.process.wait()
         agents.keys = answer
-        say("node1")
+        agents.rests("node1")
         with run_operator() as operator:
             until(lambda operator=operator: operator.logged("all watches have shown everything"), "a life between")
             settled(api)
             assert api.key_numbers("edge") == numbers, "node2 has not answered"
             operator.process.kill()
             operator.process.wait()
-        say("node2")
+        agents.rests("node2")
     with run_operator() as operator:
         until(lambda: operator.logged("all watches have shown everything"), "the last life to be at work")
         api.says("edge", "Programmed", "True", "Programmed")

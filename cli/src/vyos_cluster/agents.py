@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from vyos_cluster import resource
@@ -49,6 +50,20 @@ class Agent:
         return answer
 
 
+def chosen(
+    where: Path | Kubectl, namespace: str, node: str | None, cluster: str | None = None, group: str | None = None
+) -> tuple[Path | Agent, str | None]:
+    """Whom a command asks, and of which cluster: this router, the node's agent, or that of the group's owner.
+
+    Raises ApiError.
+    """
+    if isinstance(where, Path):
+        return where, cluster
+    if node is not None:
+        return of_node(where, namespace, node), cluster
+    return of_owner(where, namespace, cluster, group)
+
+
 def of_node(kubectl: Kubectl, namespace: str, node: str) -> Agent:
     """The agent of a node. Raises ApiError."""
     where = (f"--namespace={namespace}", f"--selector={SELECTOR}", f"--field-selector=spec.nodeName={node}")
@@ -64,7 +79,7 @@ def of_node(kubectl: Kubectl, namespace: str, node: str) -> Agent:
 
 
 def of_owner(kubectl: Kubectl, namespace: str, cluster: str | None, group: str | None) -> tuple[Agent, str]:
-    """The agent of the owner of a group by its status, and the group's full name. Raises ApiError."""
+    """The agent of the owner of a group by its status, and the group's cluster. Raises ApiError."""
     views = resource.views(kubectl.clusters(), None)
     found = {
         f"{v.cluster.metadata.name}/{v.spec.name}": v.owner
@@ -79,7 +94,7 @@ def of_owner(kubectl: Kubectl, namespace: str, cluster: str | None, group: str |
     ((name, owner),) = found.items()
     if owner is None:
         raise ApiError(f"{name} has no owner that could be asked, by its status; --node names a router")
-    return of_node(kubectl, namespace, owner), name
+    return of_node(kubectl, namespace, owner), name.partition("/")[0]
 
 
 def _name(cluster: str | None, group: str | None) -> str:

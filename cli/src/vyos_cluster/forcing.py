@@ -7,7 +7,7 @@ is its owner, by the status.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from vyos_agent import control
 from vyos_cluster import agents
 from vyos_cluster.agents import Agent
 from vyos_cluster.asking import Target, ask, refusals, split
-from vyos_cluster.kubectl import ApiError
+from vyos_cluster.kubectl import ApiError, Kubectl
 from vyos_cluster.roads import AGENTS, Api, Context, Kubeconfig, Namespace, OptionalSocket, only_kubernetes, road
 from vyos_cluster.showing import NOT_CONFIGURED, named
 from vyos_cluster.simulate import Move
@@ -65,13 +65,9 @@ def active(
     where = road(ctx, socket, api, context, kubeconfig)
     only_kubernetes(where, node=node)
     split(target)
-    if isinstance(where, Path):
-        _force("Active", lambda: (where, target), wait)
-    elif node is None:
+    if not isinstance(where, Path) and node is None:
         raise typer.BadParameter("which router shall take it? Name it with --node")
-    else:
-        taker, place = str(named(node, "--node")), str(named(namespace, "--namespace"))
-        _force("Active", lambda: (agents.of_node(where, place, taker), target), wait)
+    _force("Active", where, namespace, node, target, wait)
 
 
 @app.command()
@@ -96,35 +92,34 @@ def standby(
     where = road(ctx, socket, api, context, kubeconfig)
     only_kubernetes(where, node=node)
     split(target)
-    if isinstance(where, Path):
-        _force("Standby", lambda: (where, target), wait)
-        return
-    place, giver = str(named(namespace, "--namespace")), named(node, "--node")
-    if giver is not None:
-        _force("Standby", lambda: (agents.of_node(where, place, giver), target), wait)
-    elif target is None:
+    if not isinstance(where, Path) and (node, target) == (None, None):
         raise typer.BadParameter("which group, or all groups of which router? Name GROUP, or --node")
-    else:
-        _force("Standby", lambda: agents.of_owner(where, place, *split(target)), wait)
+    _force("Standby", where, namespace, node, target, wait)
 
 
-def _force(to: str, find: Callable[[], tuple[Path | Agent, str | None]], wait_s: float | None) -> None:
-    """`find()`: whom to ask, and for which group."""
+def _force(
+    to: str, where: Path | Kubectl, namespace: str, node: str | None, target: str | None, wait_s: float | None
+) -> None:
+    place, name = str(named(namespace, "--namespace")), named(node, "--node")
     with refusals("force", ApiError):
-        where, target = find()
         cluster, group = split(target)
-        before = _asked(ask(where, "report")["report"], cluster, group)
+        whom, cluster = agents.chosen(where, place, name, cluster, group)
+        before = _asked(ask(whom, "report")["report"], cluster, group)
         if target is None and not before:
             raise control.ControlError(NOT_CONFIGURED.strip())
-        ask(where, "force", to=to, cluster=cluster, group=group)
+        ask(whom, "force", to=to, cluster=cluster, group=group)
         typer.echo(SAID[to])
-        moved = wait_s is None or _followed(to, where, target, before, wait_s)
+        moved = wait_s is None or _followed(to, whom, (cluster, group), before, wait_s)
     if not moved:
         raise typer.Exit(NOT_MOVED)
 
 
 def _followed(
-    to: str, where: Path | Agent, target: str | None, before: dict[tuple[str, str], Any], wait_s: float
+    to: str,
+    where: Path | Agent,
+    target: tuple[str | None, str | None],
+    before: dict[tuple[str, str], Any],
+    wait_s: float,
 ) -> bool:
     """Wait for the groups to be where they were to go, and tell where each is; whether all are there."""
     end_s = time.monotonic() + wait_s
@@ -132,7 +127,7 @@ def _followed(
     while True:
         left_ms = max(0, min(30_000, int(1000 * (end_s - time.monotonic()))))
         report = ask(where, "report", after=revision, timeoutMs=left_ms)["report"]
-        revision, now = report["revision"], _asked(report, *split(target))
+        revision, now = report["revision"], _asked(report, *target)
         there = bool(now) and all(_there(to, report["node"], group) for group in now.values())
         if there or time.monotonic() >= end_s:
             break

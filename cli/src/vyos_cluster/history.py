@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vyos_cluster import agents
-from vyos_cluster.agents import Agent
 from vyos_cluster.asking import Target, ask, refusals, split
 from vyos_cluster.kubectl import ApiError, Kubectl
 from vyos_cluster.printing import Form, Output, columns, show
@@ -66,13 +64,7 @@ def command(
     if isinstance(where, Kubectl) and (target, name) == (None, None):
         raise typer.BadParameter("whose moves? Name a router with --node, or GROUP, whose owner is asked then")
     with refusals("history", ApiError):
-        whom: Path | Agent
-        if not isinstance(where, Kubectl):
-            whom = where
-        elif name is None:
-            whom = agents.of_owner(where, place, cluster, group)[0]
-        else:
-            whom = agents.of_node(where, place, name)
+        whom, cluster = agents.chosen(where, place, name, cluster, group)
         answer = ask(whom, "history", cluster=cluster, group=group)
         found = rows(answer)
         said = text(answer, found)

@@ -47,7 +47,7 @@ def command(
     if not isinstance(where, Path) and name is None:
         raise typer.BadParameter("whose daemon? Name its router with --node")
     with refusals("restart", ApiError):
-        found = where if isinstance(where, Path) else agents.of_node(where, place, str(name))
+        found, _ = agents.chosen(where, place, name)
         served = _served(ask(found, "report")["report"])
         before = ask(found, "restart")["instance"]
         typer.echo("Restarting cluster node...", nl=False)
