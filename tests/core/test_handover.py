@@ -263,14 +263,14 @@ class TestMotives:
         groups = (dataclasses.replace(bench.config.groups[0], maintenance=frozenset("a")),)
         bench.step(Configured(dataclasses.replace(bench.config, groups=groups, generation=2)))
         assert bench.state() is State.OWNER
-        keep_saying(others, 1_000)
+        keep_saying(others, 3_000)
         assert (bench.state(), bench.entry().cause) == (State.ASKING, Cause.MAINTENANCE)
 
     def test_but_not_for_ever(self) -> None:
         bench, others = owner()
         bench.step(Configured(dataclasses.replace(bench.config, standby=True, generation=2)))
         others["c"].header["generation"] = 2
-        keep_saying(others, 999)
+        keep_saying(others, 2_999)
         assert bench.state() is State.OWNER
         keep_saying(others, 1)
         assert (bench.state(), bench.entry().target) == (State.ASKING, others["c"].id)

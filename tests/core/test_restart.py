@@ -8,7 +8,7 @@ from core.bench import LIFE, Bench, Puppet, all_heard, decided, keep_saying, nam
 from sim.build import VIP, config, group
 from vyos_agent.core import wire
 from vyos_agent.core.effects import Hold, Serve, Stopped
-from vyos_agent.core.events import Hinted, Stopping
+from vyos_agent.core.events import Hint, Hinted, Stopping
 from vyos_agent.core.model import Drop, Ending, MemberId, Reason, State, Vip, wire_id
 from vyos_agent.core.node import SEQUENCE_MAX
 
@@ -177,16 +177,16 @@ class TestEpochs:
     def test_an_owner_goes_above_a_hint_with_no_move(self) -> None:
         bench = Bench(config("a", [group()]))
         keep_saying(all_heard(bench, "b"), 600)
-        effects = bench.step(Hinted({"g": 57, "other": 3}))
+        effects = bench.step(Hinted({"g": Hint(57), "other": Hint(3)}))
         assert decided(effects) == [(State.OWNER, State.OWNER, "EpochRaised")]
         assert bench.entry().epoch == 58
         assert bench.group().reason is Reason.FIRST_CLAIM, "why it owns the group is the same"
-        assert decided(bench.step(Hinted({"g": 57}))) == []
+        assert decided(bench.step(Hinted({"g": Hint(57)}))) == []
 
     def test_a_standby_remembers_it(self) -> None:
         bench = Bench(config("b", [group()]))
         all_heard(bench, "a", state=State.OWNER, epoch=1)
-        bench.step(Hinted({"g": 57}))
+        bench.step(Hinted({"g": Hint(57)}))
         bench.run(500)
         assert (bench.state(), bench.entry().epoch) == (State.STANDBY, 57)
 

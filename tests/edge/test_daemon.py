@@ -183,10 +183,10 @@ async def test_a_state_directory_of_another_node(tmp_path: Path, caplog: pytest.
 
 
 async def test_epochs_known_elsewhere(desk: Desk) -> None:
-    await desk.configure({**first(), "epochs": {"cluster": 41}})
+    await desk.configure({**first(), "claims": {"cluster": {"epoch": 41, "owner": "r1"}}})
     await desk.owns("edge")
     assert (await desk.clusters())["edge"]["groups"][0]["epoch"] == 42
-    await desk.configure({**first(), "epochs": {"cluster": 99}})
+    await desk.configure({**first(), "claims": {"cluster": {"epoch": 99, "owner": "r1"}}})
     await until(lambda: _epoch(desk) == 100)
     assert "192.168.0.123/32" in shown(), "an owner raises its epoch without a move"
 

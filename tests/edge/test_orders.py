@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge import values
+from vyos_agent.core.events import Hint
 from vyos_agent.edge import orders
 from vyos_api.nodeconfig import Address
 
@@ -19,10 +20,10 @@ def read(*entries: Any) -> orders.Orders:
 
 
 def test_what_is_good_is_taken() -> None:
-    found = read(values.order(values.config(), epochs={"cluster": 7}))
+    found = read(values.order(values.config(), claims={"cluster": {"epoch": 7, "owner": "r2"}}))
     assert found.refused == ()
     assert found.items[0].config == values.config()
-    assert found.items[0].epochs == {"cluster": 7}
+    assert found.items[0].claims == {"cluster": Hint(7, "r2")}
     assert found.items[0].endpoint.port == 694
 
 
@@ -36,8 +37,15 @@ BROKEN = {
     "node: this is for 'r2'": values.order(values.config("r2")),
     "the file: must be an object": {"config": None, "keys": None},
     "keys: exactly one key": values.order(values.config()) | {"keys": {"version": 1, "uid": values.UID, "keys": []}},
-    "epochs: must be an object of whole": values.order(values.config(), epochs={"cluster": -1}),
-    "epochs: must be": values.order(values.config(), epochs={"cluster": True}),
+    "claims: must be an object": values.order(values.config(), claims=7),
+    "claims.cluster: must be an object with epoch and owner": values.order(values.config(), claims={"cluster": 7}),
+    "claims.cluster.epoch: must be a whole number from 0": values.order(
+        values.config(), claims={"cluster": {"epoch": -1, "owner": "r2"}}
+    ),
+    "claims.cluster.epoch: must be": values.order(values.config(), claims={"cluster": {"epoch": True, "owner": "r2"}}),
+    "claims.cluster.owner: must be the name": values.order(
+        values.config(), claims={"cluster": {"epoch": 1, "owner": 1}}
+    ),
     "surprise: is not a known field": values.order(values.config(), surprise=1),
     "fence: 'Iptables' is neither": values.order(values.config(fence="Iptables")),
     "groups[0].addresses[0].interface": values.order(

@@ -33,10 +33,8 @@ def test_what_is_saved_is_found(state: State, tmp_path: Path) -> None:
     directory = written(state, tmp_path)
     again = State(directory)
     assert again.clusters() == [Saved(values.config(), values.keys())]
-    assert again.epochs(ID, {}) == {"cluster": 7}
-    assert again.epochs(ID, {"cluster": 5, "other": 3}) == {"cluster": 7, "other": 3}
-    assert again.epochs(ID, {"cluster": 9}) == {"cluster": 9}
-    assert again.epochs(bytes(16), {}) == {}
+    assert again.epochs(ID) == {"cluster": 7}
+    assert again.epochs(bytes(16)) == {}
 
 
 def test_only_root_can_read_it(state: State, tmp_path: Path) -> None:
@@ -53,7 +51,7 @@ def test_the_newest_wins_and_what_is_forgotten_is_gone(state: State, tmp_path: P
     state.forget(bytes(16))
     state.stop()
     again = State(tmp_path / "a" / "state")
-    assert again.epochs(ID, {}) == {"cluster": 99}
+    assert again.epochs(ID) == {"cluster": 99}
     again.start()
     again.forget(ID)
     again.stop()
@@ -80,7 +78,7 @@ def test_a_damaged_file_is_reported_and_ignored(
         path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     again = State(directory)
     assert again.clusters() == []
-    assert again.epochs(ID, {}) == {}
+    assert again.epochs(ID) == {}
     assert [words in r.getMessage() for r in caplog.records] == [True, True]
     assert "AAECAwQF" not in caplog.text, "no key in a log"
 
@@ -108,5 +106,5 @@ def test_no_directory_is_no_state() -> None:
     state.start()
     state.save(ID, values.config(), values.keys())
     assert state.clusters() == []
-    assert state.epochs(ID, {}) == {}
+    assert state.epochs(ID) == {}
     state.stop()

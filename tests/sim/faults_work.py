@@ -6,7 +6,7 @@ import random
 
 from sim.driver import Driver
 from sim.faults import BYGONE_MS, Args, Shape, host, kind, some
-from vyos_agent.core.events import Forced, Hinted
+from vyos_agent.core.events import Forced, Hint, Hinted
 from vyos_agent.core.model import Force
 
 
@@ -183,5 +183,28 @@ def hint(driver: Driver, name: str, group: str, above: str) -> bool:
     if not machine.runs or group not in driver.world.groups:
         return False
     epoch = max(h.disk.get(group, 0) for h in driver.world.hosts.values()) + int(above)
-    machine.feed(Hinted({group: epoch}))
+    machine.feed(Hinted({group: Hint(epoch)}))
+    return True
+
+
+@kind("status", lambda rng, shape: (host(rng, shape), rng.choice(shape.groups)), weight=8)
+def status(driver: Driver, name: str, group: str) -> bool:
+    """A member reads in the status who claims the group: it may be its own claim, or one on the other side of a cut."""
+    machine = driver.host(name)
+    if not machine.runs or group not in driver.world.claimed or name in driver.deprived:
+        return False
+    machine.feed(Hinted({group: driver.world.claimed[group]}))
+    return True
+
+
+@kind(
+    "old-status", lambda rng, shape: (*rng.sample(shape.members, 2), rng.choice(shape.groups), str(rng.randint(0, 9)))
+)
+def old_status(driver: Driver, name: str, owner: str, group: str, above: str) -> bool:
+    """The status names an owner of long ago, at an epoch that no living member knows."""
+    machine = driver.host(name)
+    if not machine.runs or group not in driver.world.groups:
+        return False
+    epoch = max(h.disk.get(group, 0) for h in driver.world.hosts.values()) + int(above)
+    machine.feed(Hinted({group: Hint(epoch, owner)}))
     return True

@@ -110,13 +110,12 @@ class Host:
         """Power on, or start the daemon again."""
         self._end()
         incarnation = incarnation or self.rng.getrandbits(64) or 1
-        epochs = {n: max(self.disk.get(n, 0), self.world.status.get(n, 0)) for n in self.disk | self.world.status}
         self.frozen, self.down_ms, self.up_ms = False, None, self.world.now
-        self.node = Node(self.config, incarnation=incarnation, epochs=epochs, now=self.now)
+        self.node = Node(self.config, incarnation=incarnation, epochs=dict(self.disk), now=self.now)
         self.keeper, self.services = Keeper(self), Services(self)
         self.world.started(self)
         links = [events.LinkChanged(name, up) for name, up in self.links.items()]
-        self.turn(*links)
+        self.turn(*([events.Hinted(dict(self.world.status))] if self.world.status else []), *links)
         if self.config.monitors:
             self.later(self.monitored_after_ms, self.tell_monitors)
 

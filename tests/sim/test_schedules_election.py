@@ -10,6 +10,7 @@ import pytest
 from sim.build import VIP, config, group
 from sim.cluster import D, K, cluster, moves, reasons, reconfigure, transcript
 from sim.world import World
+from vyos_agent.core.events import Hint, Hinted
 from vyos_agent.core.model import Reason, State, Vip
 
 
@@ -316,7 +317,7 @@ def test_a_standby_far_down_takes_over_when_the_better_ones_cannot() -> None:
 def test_f14_epochs_go_on_after_total_power_loss() -> None:
     """F14: "Power loss, both boot, claim e1; status says 57: refused until 57 moves have happened." """
     world = cluster("ab")
-    world.status = {"g": 57}
+    world.status = {"g": Hint(57)}
     for host in world.hosts.values():
         host.power_off()
         host.disk = {}
@@ -345,14 +346,12 @@ def test_f14_the_epoch_is_persisted_with_each_claim() -> None:
 
 def test_f14_an_owner_that_learns_of_a_higher_epoch_raises_its_own_with_no_move() -> None:
     """ "an owner below or equal to a hint, a believed frame or its file raises to max + 1 without a move" """
-    from vyos_agent.core.events import Hinted
-
     world = cluster("abc")
     since = world.now
-    world.hosts["c"].feed(Hinted({"g": 40}))
+    world.hosts["c"].feed(Hinted({"g": Hint(40)}))
     world.run(2 * K)
     assert world.hosts["a"].disk["g"] == 41, transcript(world)
-    world.hosts["a"].feed(Hinted({"g": 90}))
+    world.hosts["a"].feed(Hinted({"g": Hint(90)}))
     world.run(2 * K)
     assert {h.disk["g"] for h in world.hosts.values()} == {91}
     assert moves(world, since) == []

@@ -17,7 +17,7 @@ from sim.invariants import Invariants
 from sim.network import Network
 from sim.peace import NEVER, Peace
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Event, Served
+from vyos_agent.core.events import Event, Hint, Served
 from vyos_agent.core.model import Config, Group, State, Vip
 
 __all__ = ["KEY", "VIP", "World", "config", "group"]
@@ -39,8 +39,10 @@ class World:
         self.rng = random.Random(seed)
         self.netlink_ms = (0, 3)
         self.hosts: dict[str, Host] = {}
-        self.status: dict[str, int] = {}
-        """The epochs in the VyosCluster's status, as far as an API server has them; a start gets them as hints."""
+        self.status: dict[str, Hint] = {}
+        """What the VyosCluster's status says of groups when a daemon starts."""
+        self.claimed: dict[str, Hint] = {}
+        """The claim with the highest epoch of each group: what the status says while every owner reaches the API."""
         self.log: list[str] = []
         self.held: dict[str, frozenset[Vip]] = {}
         self.interfaces: tuple[str, ...] = ()
@@ -161,6 +163,8 @@ class World:
         peer = f" {d.peer}" if d.peer else ""
         line = f"{d.group}: {d.before.name} -> {d.after.name} epoch {d.epoch} ({d.reason}{peer})"
         self.note(host.name, line)
+        if d.after is State.OWNER and d.epoch > self.claimed.get(d.group, Hint(0)).epoch:
+            self.claimed[d.group] = Hint(d.epoch, host.name)
         if self.invariants is not None:
             self.invariants.decided(host, d)
         self.history.decided(host, d)

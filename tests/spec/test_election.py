@@ -10,7 +10,7 @@ import pytest
 from spec.lab import INIT, VIP, D, K, Lab, config, group, owner, owning
 from vyos_agent.core import election
 from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Configured, Hinted, LinkChanged, Monitored, Served, Stopping
+from vyos_agent.core.events import Configured, Hint, Hinted, LinkChanged, Monitored, Served, Stopping
 from vyos_agent.core.model import MemberId, Serving, State, Vip
 
 STAGGER = 50
@@ -161,7 +161,8 @@ def test_candidates_take_turns(place: int) -> None:
 
 def test_ranked_by_what_each_says() -> None:
     """[ELECT-7] Each candidate must be ranked by what it says in its own newest frame, the receiver by what it sends
-    itself.
+    itself; a candidate with another configuration generation must have the rank that the receiver's configuration gives
+    it.
     """
     # by this node's configuration b comes after it, but b itself says that it has a better rank
     lab = Lab(config("b", [group(members="abc")]))
@@ -172,6 +173,20 @@ def test_ranked_by_what_each_says() -> None:
     assert lab.state() is State.STANDBY, "it waits for c, which calls itself number 0"
     lab.run(K + STAGGER)
     assert lab.state() is State.OWNER
+
+
+def test_a_candidate_with_another_generation() -> None:
+    """[ELECT-7] Each candidate must be ranked by what it says in its own newest frame, the receiver by what it sends
+    itself; a candidate with another configuration generation must have the rank that the receiver's configuration gives
+    it.
+    """
+    lab = Lab(config("b", [group(members="abc")]))
+    dying, other = lab.puppet("a").stands(State.OWNER, epoch=4), lab.puppet("c").stands(State.STANDBY, rank=0)
+    other.generation = 2
+    lab.meet(dying, other)
+    dying.rests()
+    lab.run(D + 20)
+    assert lab.state() is State.OWNER, "c is number 2 here, whatever it was in the configuration that it carries"
 
 
 def test_an_undecided_monitor() -> None:
@@ -194,7 +209,7 @@ def test_an_undecided_monitor() -> None:
 def test_a_claim_is_above_all() -> None:
     """[ELECT-9] A claim must carry an epoch above every epoch that the claimer has learned of."""
     lab = Lab(config("b", [group(members="abc")]), epochs={"g": 3})
-    lab.feed(Hinted({"g": 8}))
+    lab.feed(Hinted({"g": Hint(8)}))
     dying, teller = lab.puppet("a").stands(State.OWNER, epoch=6), lab.puppet("c").stands(State.STANDBY, epoch=11)
     lab.meet(dying, teller)
     dying.rests()

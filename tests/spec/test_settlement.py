@@ -10,7 +10,7 @@ from spec.lab import VIP, D, K, Lab, config, group, member, owner, owning
 from vyos_agent.core import election
 from vyos_agent.core.effects import Announce, Persist, Send
 from vyos_agent.core.election import Claim
-from vyos_agent.core.events import Hinted, LinkChanged, Monitored
+from vyos_agent.core.events import Hint, Hinted, LinkChanged, Monitored
 from vyos_agent.core.model import EPOCH_MAX, MemberId, Reason, State, Vip
 
 CLAIMS = [Claim(MemberId(i), epoch, rank) for i in (1, 2, 3) for epoch in (1, 2) for rank in (0, 1)]
@@ -181,15 +181,15 @@ def test_epochs_are_kept_and_told() -> None:
 
 @pytest.mark.parametrize("how", ["hint", "claim", "frame"])
 def test_an_owner_goes_above_without_a_move(how: str) -> None:
-    """[EPOCH-2] An owner whose epoch is below or equal to a hint (the status, the disk) or to another claim, or below
-    one that any believed frame tells, must raise it to the highest + 1, with no move.
+    """[EPOCH-2] An owner whose epoch is below its own in the status, below or equal to another claim that is heard, or
+    below one that any believed frame states, must raise it to the highest + 1, with no move.
     """
     lab, (peer,) = owning(names="b")
     lab.run(1_000)
     before = len(lab.decided())
     expected = 58
     if how == "hint":
-        lab.feed(Hinted({"g": 57}))
+        lab.feed(Hinted({"g": Hint(57)}))
     elif how == "claim":
         peer.stands(State.OWNER, epoch=1, rank=9).say()
         expected = 2
@@ -203,13 +203,93 @@ def test_an_owner_goes_above_without_a_move(how: str) -> None:
     assert lab.when("remove") == []
 
 
+def test_a_claim_in_the_status_is_not_stated() -> None:
+    """[EPOCH-4] A claim of another member that is known from the status only must not be stated in frames, and must
+    count for this member's own next claim.
+    """
+    lab = Lab(config("b"))
+    peer = lab.puppet("a").stands(State.OWNER, epoch=3)
+    lab.meet(peer).run(K)
+    lab.feed(Hinted({"g": Hint(57, "c")}))
+    lab.run(K)
+    assert lab.entry().epoch == 3, "a, which owns, must not hear of it here"
+    peer.rests()
+    lab.run(2 * D)
+    assert (lab.state(), lab.entry().epoch) == (State.OWNER, 58)
+
+
+def _read_in_the_status(*, silent: bool, aware: bool, epoch: int = 57) -> tuple[Lab, int]:
+    """An owner of epoch 1 that reads b's claim in the status; whether b is heard, and knew of the owner's claim."""
+    lab, (peer,) = owning()
+    peer.stands(State.STANDBY, epoch=1 if aware else 0).say()
+    lab.run(K)
+    if silent:
+        peer.rests()
+        lab.run(D + K)
+    lab.feed(Hinted({"g": Hint(epoch, "b")}))
+    return lab, lab.now
+
+
+@pytest.mark.parametrize(
+    ("silent", "aware", "after_ms"),
+    [(False, False, 2 * K), (False, True, 2 * K), (True, False, D), (True, True, 16 * D)],
+)
+@pytest.mark.parametrize("epoch", [1, 57])
+def test_a_claim_in_the_status_is_outbid_late(silent: bool, aware: bool, after_ms: int, epoch: int) -> None:
+    """[EPOCH-5] An owner must raise its epoch above a claim of another member in the status only when that member has
+    been heard for two of its keepalives since without a claim, or has not been heard for a dead interval since: for 16
+    dead intervals when that member had stated an epoch not below this owner's claim.
+    """
+    lab, at_ms = _read_in_the_status(silent=silent, aware=aware, epoch=epoch)
+    before = len(lab.decided())
+    lab.feed(Hinted({"g": Hint(epoch, "b")}))  # read again: nothing new
+    lab.run(after_ms - 2)
+    assert lab.entry().epoch == 1
+    lab.run(at_ms + after_ms + 15 - lab.now)
+    assert (lab.state(), lab.entry().epoch) == (State.OWNER, epoch + 1)
+    assert [d.reason for d in lab.decided()[before:]] == [Reason.EPOCH_RAISED]
+
+
+def test_a_second_owner_that_answers_is_given_time() -> None:
+    """[EPOCH-5] An owner must raise its epoch above a claim of another member in the status only when that member has
+    been heard for two of its keepalives since without a claim, or has not been heard for a dead interval since: for 16
+    dead intervals when that member had stated an epoch not below this owner's claim.
+    """
+    lab, at_ms = _read_in_the_status(silent=True, aware=False)
+    lab.run(D + 15)
+    assert lab.entry().epoch == 58
+    lab.feed(Hinted({"g": Hint(59, "b")}))  # it has read this owner's claim in the status, and lives
+    lab.run(15 * D)
+    assert lab.entry().epoch == 58
+    lab.run(at_ms + 17 * D + 40 - lab.now)
+    assert lab.entry().epoch == 60
+
+
+def test_a_claim_in_the_status_that_is_heard_is_settled() -> None:
+    """[EPOCH-5] An owner must raise its epoch above a claim of another member in the status only when that member has
+    been heard for two of its keepalives since without a claim, or has not been heard for a dead interval since: for 16
+    dead intervals when that member had stated an epoch not below this owner's claim.
+    """
+    lab, (peer,) = owning()
+    lab.feed(Hinted({"g": Hint(57, "b")}))
+    lab.run(K // 2)
+    peer.stands(State.OWNER, epoch=57).say()
+    lab.run(K)
+    assert lab.state() is not State.OWNER
+    weaker, (peer,) = owning()
+    weaker.feed(Hinted({"g": Hint(1, "b")}))
+    peer.stands(State.OWNER, epoch=0, rank=1).say()
+    weaker.run(3 * K)
+    assert (weaker.state(), weaker.entry().epoch) == (State.OWNER, 1), "it is heard, and its claim is the weaker one"
+
+
 def test_epochs_never_go_back() -> None:
     """[EPOCH-3] A group's epoch must never go back, and must never exceed 2^53 − 1."""
     lab, (peer,) = owning()
     told = []
     for epoch in (5, 3, 0, 9, 2):
         peer.stands(State.STANDBY, epoch=epoch).say()
-        lab.feed(Hinted({"g": epoch}))
+        lab.feed(Hinted({"g": Hint(epoch)}))
         lab.run(K)
         told.append(lab.entry().epoch)
     assert told == sorted(told)

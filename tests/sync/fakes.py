@@ -201,9 +201,9 @@ class Daemon:
         return {c["config"]["cluster"]: c["config"]["generation"] for c in self.requests[-1]["clusters"]}
 
     @property
-    def epochs(self) -> dict[str, dict[str, int]]:
-        """The hints of the last request."""
-        return {c["config"]["cluster"]: c["epochs"] for c in self.requests[-1]["clusters"]}
+    def claims(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The claims of the last request."""
+        return {c["config"]["cluster"]: c["claims"] for c in self.requests[-1]["clusters"]}
 
     async def _bump(self) -> None:
         async with self._changed:

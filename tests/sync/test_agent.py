@@ -298,7 +298,7 @@ class TestEpochs:
         async with daemon.life(), running(api, daemon):
             await until(lambda: daemon.requests)
             await daemon.own("edge", "g1", epoch=3)
-            await until(lambda: daemon.epochs == {"edge": {"g1": 9}})
+            await until(lambda: daemon.claims == {"edge": {"g1": {"epoch": 9, "owner": "node2"}}})
             assert not api.entries(GROUP_MANAGER)
             told = len(daemon.requests)
             await asyncio.sleep(PAUSE_S)
@@ -313,7 +313,7 @@ class TestEpochs:
             await until(lambda: api.entries(NODE_MANAGER))
             api.status("edge")["groups"] = [{"name": "g1", "owner": "node2", "epoch": 5}]  # behind this agent's back
             await daemon.own("edge", "g1", epoch=5)
-            await until(lambda: daemon.epochs == {"edge": {"g1": 6}})
+            await until(lambda: daemon.claims == {"edge": {"g1": {"epoch": 5, "owner": "node2"}}})
             api.refuse.clear()
             await daemon.own("edge", "g1", epoch=7)
             await until(lambda: api.entries(GROUP_MANAGER))

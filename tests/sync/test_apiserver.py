@@ -340,7 +340,10 @@ async def test_an_epoch_that_others_are_ahead_of(operator: Operator, node: Any) 
         await two.daemon.own("edge", "g1", epoch=9)
         await shows(lambda: operator.group().get("epoch") == 9)
         await one.daemon.own("edge", "g1", epoch=4)
-        await until(lambda: one.daemon.epochs == {"edge": {"g1": 9}}, what="node1's daemon hears of it")
+        await until(
+            lambda: one.daemon.claims == {"edge": {"g1": {"epoch": 9, "owner": "node2"}}},
+            what="node1's daemon hears of it",
+        )
         assert operator.group()["owner"] == "node2"
         await one.daemon.own("edge", "g1", epoch=10)
         await shows(lambda: operator.group().get("owner") == "node1")

@@ -9,6 +9,7 @@ import pytest
 from sync import fakes
 from vyos_agent.sync import desired
 from vyos_agent.sync.desired import Item, Known
+from vyos_agent.sync.entries import StatusClaim
 from vyos_api import names, nodeconfig
 
 NEW = fakes.config(generation=2)
@@ -111,8 +112,11 @@ def test_one_cluster_does_not_touch_another() -> None:
 def test_the_request_holds_all_and_orders_by_name() -> None:
     lab = fakes.config("a-lab", uid="uid-9")
     found = desired.desired({"edge": NEW, "a-lab": lab}, {"edge": KEYS, "a-lab": fakes.keys("uid-9")}, {}, set())
-    request = desired.request(found.items, {"edge": {"g1": 7}})
-    assert [(c["config"]["cluster"], c["epochs"]) for c in request["clusters"]] == [("a-lab", {}), ("edge", {"g1": 7})]
+    request = desired.request(found.items, {"edge": {"g1": StatusClaim(7, "node2")}})
+    assert [(c["config"]["cluster"], c["claims"]) for c in request["clusters"]] == [
+        ("a-lab", {}),
+        ("edge", {"g1": {"epoch": 7, "owner": "node2"}}),
+    ]
     edge = request["clusters"][1]
     assert nodeconfig.node_config_from_dict(edge["config"]) == NEW
     assert nodeconfig.key_set_from_dict(edge["keys"]) == KEYS

@@ -9,6 +9,7 @@ from sync import fakes
 from vyos_agent.core import model
 from vyos_agent.edge import orders
 from vyos_agent.sync import desired, entries, report
+from vyos_agent.sync.entries import StatusClaim
 from vyos_agent.sync.report import ClusterReport, Count, Deviation, GroupReport, Refusal, Report
 from vyos_api import limits
 from vyos_api.status import GroupStatus, NodeStatus
@@ -92,20 +93,20 @@ def test_no_other_state_is(state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "epoch", "written", "hint"),
+    ("owner", "epoch", "written", "claims"),
     [
         pytest.param("node2", 6, 7, {}, id="takeover"),
         pytest.param("node1", 7, 7, {}, id="still mine"),
         pytest.param("node1", 6, 7, {}, id="taken again"),
-        pytest.param("node2", 9, None, {"g1": 9}, id="the other one is ahead"),
-        pytest.param("node1", 9, None, {"g1": 9}, id="this one's disk is behind"),
-        pytest.param("node2", 7, None, {"g1": 8}, id="two claimed the same epoch"),
+        pytest.param("node2", 9, None, {"g1": StatusClaim(9, "node2")}, id="the other one is ahead"),
+        pytest.param("node1", 9, None, {"g1": StatusClaim(9, "node1")}, id="this one's disk is behind"),
+        pytest.param("node2", 7, None, {"g1": StatusClaim(7, "node2")}, id="two claimed the same epoch"),
     ],
 )
-def test_epochs(owner: str, epoch: int, written: int | None, hint: dict[str, int]) -> None:
+def test_epochs(owner: str, epoch: int, written: int | None, claims: dict[str, StatusClaim]) -> None:
     made = found(cluster(OWNER), showing(owner, epoch)).get("vyos-cluster-group-g1", {})
     assert made.get("epoch") == written
-    assert entries.epoch_hints("node1", cluster(OWNER), showing(owner, epoch)) == hint
+    assert entries.unknown_claims("node1", cluster(OWNER), showing(owner, epoch)) == claims
 
 
 def test_an_epoch_far_ahead_goes_in_steps_that_the_policy_takes() -> None:
@@ -127,14 +128,16 @@ def test_an_epoch_far_ahead_goes_in_steps_that_the_policy_takes() -> None:
 )
 def test_no_hint_is_more_than_the_daemon_takes(shown: entries.View, hint: int) -> None:
     """It refuses a higher one, and with it all that it is told."""
-    assert entries.epoch_hints("node1", cluster(OWNER), shown) == {"g1": hint}
-    told = desired.request((desired.Item(fakes.config(), fakes.keys()),), {"edge": {"g1": hint}})
+    claims = entries.unknown_claims("node1", cluster(OWNER), shown)
+    assert claims == {"g1": StatusClaim(hint, "node2")}
+    told = desired.request((desired.Item(fakes.config(), fakes.keys()),), {"edge": claims})
     assert orders.read(told["clusters"], "node1").refused == ()
 
 
 def test_two_that_claim_the_last_epoch_are_told_no_higher_one() -> None:
     last = dataclasses.replace(OWNER, epoch=limits.EPOCH)
-    assert entries.epoch_hints("node1", cluster(last), showing("node2", limits.EPOCH)) == {"g1": limits.EPOCH}
+    claims = entries.unknown_claims("node1", cluster(last), showing("node2", limits.EPOCH))
+    assert claims == {"g1": StatusClaim(limits.EPOCH, "node2")}
 
 
 def test_the_last_epoch_is_the_cores() -> None:
@@ -142,17 +145,18 @@ def test_the_last_epoch_is_the_cores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "hint"),
+    ("group", "claimed"),
     [
-        pytest.param(STANDBY, {}, id="known"),
-        pytest.param(dataclasses.replace(STANDBY, epoch=6), {"g1": 7}, id="behind"),
-        pytest.param(dataclasses.replace(STANDBY, owner=None, epoch=None), {"g1": 7}, id="unknown"),
-        pytest.param(None, {"g1": 7}, id="not reported yet"),
+        pytest.param(STANDBY, [], id="known"),
+        pytest.param(dataclasses.replace(STANDBY, epoch=6), [7], id="behind"),
+        pytest.param(dataclasses.replace(STANDBY, owner=None, epoch=None), [7], id="unknown"),
+        pytest.param(None, [7], id="not reported yet"),
     ],
 )
-def test_hints_for_who_does_not_own(group: GroupReport | None, hint: dict[str, int]) -> None:
+def test_claims_for_a_member_that_does_not_own(group: GroupReport | None, claimed: list[int]) -> None:
     reported = cluster(group) if group else None
-    assert entries.epoch_hints("node1", reported, showing("node2", 7)) == hint
+    found = entries.unknown_claims("node1", reported, showing("node2", 7))
+    assert list(found.items()) == [("g1", StatusClaim(epoch, "node2")) for epoch in claimed]
 
 
 def test_a_refused_configuration_is_told() -> None:

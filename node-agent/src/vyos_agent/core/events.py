@@ -92,10 +92,19 @@ class Configured:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Hinted:
-    """The highest epochs known elsewhere (status, disk), by group name."""
+class Hint:
+    """The highest epoch of a group that is known elsewhere (status, disk)."""
 
-    epochs: Mapping[str, int]
+    epoch: int
+    owner: str | None = None
+    """The member that claimed it, where that is known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hinted:
+    """What is known elsewhere of the groups' epochs, by group name."""
+
+    hints: Mapping[str, Hint]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

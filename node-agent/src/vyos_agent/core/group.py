@@ -28,6 +28,7 @@ from vyos_agent.core.model import EPOCH_MAX, OWNING, Force, Group, MemberId, Rea
 from vyos_agent.core.motives import Motives
 from vyos_agent.core.novelty import Novelty
 from vyos_agent.core.services import Backoff, Services
+from vyos_agent.core.status_claim import StatusClaims
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
@@ -84,6 +85,7 @@ class GroupMachine:
         """Somebody else claims the group or lets it go, and the LAN was told once."""
         self.met: frozenset[tuple[MemberId, int, int]] = frozenset()
         """Lives of other members that this owner believed when it looked last."""
+        self.status_claims = StatusClaims()
         self.services = Services()
         self.stand_back = Backoff()
         """After a failure here: this member is no candidate, but takes over from one that died."""
@@ -148,7 +150,8 @@ class GroupMachine:
     def watchful(self) -> bool:
         """Whether an acknowledgement alone, with no other news, may change something."""
         waits = self.unowned_ms is not None or self.cut is not None
-        return self.hurried or waits or self.adoption is not None or self.state is State.SUSPENDED
+        stated = self.state is State.OWNER and self.status_claims.pending is not None
+        return self.hurried or waits or stated or self.adoption is not None or self.state is State.SUSPENDED
 
     @property
     def curious(self) -> bool:
@@ -187,7 +190,7 @@ class GroupMachine:
             place = self.following.place(turn, since=self.candidate_since)
             due.append(self.unowned_ms + wait_ms(place, turn.at.config.keepalive_ms))
         if self.state is State.OWNER:
-            due += self.motives.due_ms()
+            due += [*self.motives.due_ms(), *self.status_claims.due_ms(turn)]
         if self.move is not None:
             due += self.move.due_ms()
         if self.taken is not None:
@@ -216,13 +219,13 @@ class GroupMachine:
     def take_over(self, turn: Turn) -> None:
         """Claim the group, which nobody owns."""
         last = self.following.last
-        self.raise_epoch(max(self.epoch, turn.view.epoch))
+        self._claim_above(turn)
         peer = turn.name(last.owner) if last is not None else None
         self._become(State.OWNER, self.following.reason(turn), turn.now, peer)
 
     def take(self, turn: Turn, giver: Standing) -> None:
         """Claim the group, which is given to this member."""
-        self.raise_epoch(max(self.epoch, turn.view.epoch))
+        self._claim_above(turn)
         patience_ms = handover.patience_ms(turn.at.config.keepalive_ms, giver.peer.keepalive_ms)
         self.taken = Taken(
             giver.peer.id,
@@ -275,6 +278,21 @@ class GroupMachine:
             self.raise_epoch(self.epoch + 1)
         self.announcer.burst(turn.now, turn.at.config.announce_count)
         self._become(State.OWNER, Reason.RESUMED, turn.now)
+
+    def hint(self, epoch: int, other: MemberId | None, now: int) -> None:
+        """Take in an epoch that is known elsewhere: claimed by another member, or by nobody else that is known."""
+        if other is not None:
+            if epoch >= self.epoch:
+                self.status_claims.note(other, epoch, now)
+        elif epoch > self.epoch and self.state in OWNING:
+            self.raise_epoch(epoch)
+            self.note(Reason.EPOCH_RAISED)
+        else:
+            self.epoch = max(self.epoch, epoch)
+
+    def _claim_above(self, turn: Turn) -> None:
+        """Take an epoch above every one that this member has learned of, in whatever way."""
+        self.raise_epoch(max(self.epoch, turn.view.epoch, self.status_claims.epoch))
 
     def raise_epoch(self, over: int) -> None:
         """Go above an epoch learned of, with no move."""
@@ -345,6 +363,7 @@ class GroupMachine:
         if not (self.state in OWNING and state in OWNING):
             self.reason, self.since_ms = reason, now
             self.motives.restart()
+            self.status_claims.restart()
         if state not in (State.ASKING, State.GIVING):
             self.move = None
         if state is not State.SUSPENDED:

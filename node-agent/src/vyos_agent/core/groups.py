@@ -11,8 +11,9 @@ from collections.abc import Mapping, ValuesView
 from vyos_agent.core import rules, speak, wire
 from vyos_agent.core.announce import NEVER_MS
 from vyos_agent.core.effects import Decided
+from vyos_agent.core.events import Hint
 from vyos_agent.core.group import GroupMachine
-from vyos_agent.core.model import OWNING, Config, Reason
+from vyos_agent.core.model import OWNING, Config, MemberId, Reason, wire_id
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.senses import Senses
 from vyos_agent.core.turn import Instant, Turn
@@ -86,17 +87,13 @@ class Groups:
             if machine.state in OWNING and not self._senses.linked(machine.group):
                 machine.sleep(now)
 
-    def hint(self, epochs: Mapping[str, int]) -> None:
-        """Epochs known elsewhere: an owner goes above them, with no move."""
-        for name, epoch in epochs.items():
+    def hint(self, hints: Mapping[str, Hint], me: str, now: int) -> None:
+        """Take in epochs that are known elsewhere, by group."""
+        for name, hint in hints.items():
             machine = self._machines.get(name)
-            if machine is None or epoch <= machine.epoch:
-                continue
-            if machine.state in OWNING:
-                machine.raise_epoch(epoch)
-                machine.note(Reason.EPOCH_RAISED)
-            else:
-                machine.epoch = epoch
+            if machine is not None:
+                other = MemberId(wire_id(hint.owner)) if hint.owner is not None and hint.owner != me else None
+                machine.hint(hint.epoch, other, now)
 
     def decide(self, at: Instant, peers: Peers) -> Outcome:
         """Let every group look at this instant."""

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from vyos_agent.core import election
-from vyos_agent.core.model import NOBODY, OWNING, Cause, MemberId, Reason, State
+from vyos_agent.core.model import NOBODY, OWNING, Cause, Group, MemberId, Reason, State
 from vyos_agent.core.sent import SentLog
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
@@ -172,9 +172,10 @@ def targets(turn: Turn, *, hard: bool, tried: Iterable[MemberId]) -> list[electi
     able = [
         s for s in turn.view.standings.values() if s.direct and not s.peer.leaving and s.candidate.member not in tried
     ]
-    ready = [s.candidate for s in able if is_ready(s, turn)]
     if not hard:
-        return _ranked(ready)
+        return _ranked([s.candidate for s in able if is_ready(s, turn)])
+    # A member with a newer configuration than this one's knows better what it is to the group.
+    ready = [s.candidate for s in able if _could_take(s) and s.peer.generation >= turn.at.config.generation]
     standby = [s for s in able if s.entry.state is State.STANDBY and s.candidate not in ready]
     willing = [s.candidate for s in standby if s.entry.candidate]
     return _ranked(ready) + _ranked(willing) + _ranked([s.candidate for s in standby if not s.entry.candidate])
@@ -182,6 +183,18 @@ def targets(turn: Turn, *, hard: bool, tried: Iterable[MemberId]) -> list[electi
 
 def is_ready(standing: Standing, turn: Turn) -> bool:
     """A candidate that is heard directly, says that it is ready, and carries the same generation."""
+    return _could_take(standing) and standing.peer.generation == turn.at.config.generation
+
+
+def heir(group: Group, turn: Turn, *, tried: Iterable[MemberId]) -> Standing | None:
+    """The best of the group's other members that could take it now, whichever configuration it carries."""
+    found = [s for m, s in turn.view.standings.items() if m in group.member_ids and m not in tried and _could_take(s)]
+    ranked = _ranked([s.candidate for s in found])
+    return turn.view.standings[ranked[0].member] if ranked else None
+
+
+def _could_take(standing: Standing) -> bool:
+    """A candidate that is heard directly and says that it is ready."""
     entry = standing.entry
     return (
         standing.direct
@@ -189,7 +202,6 @@ def is_ready(standing: Standing, turn: Turn) -> bool:
         and not standing.peer.leaving
         and entry.candidate
         and entry.ready
-        and standing.peer.generation == turn.at.config.generation
     )
 
 

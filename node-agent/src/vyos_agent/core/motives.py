@@ -19,9 +19,6 @@ from vyos_agent.core.turn import Turn
 MONITORS_KEEPALIVES = 2
 """Another member must reach more monitors for 2 x the larger keepalive (design.md section 5, rule 4)."""
 
-KNOWN_KEEPALIVES = 2
-"""For so long a move that a new configuration asks for waits for members that do not carry it yet: one of them may be
-the best target."""
 _CONFIGURED = frozenset({Reason.MAINTENANCE, Reason.REMOVED})
 
 YIELDED_MS = 2_000
@@ -91,7 +88,7 @@ class Motives:
         """What should be done now; None: stay."""
         self._due_ms = [self.damper.until_ms, self._refused.until_ms]
         hard = self.hard(group, me)
-        if hard in _CONFIGURED and not self._all_know(turn):
+        if hard in _CONFIGURED and not self._heir_knows(group, turn):
             return None
         if hard is Reason.SERVICE_FAILED:
             return self._to_a_candidate(turn)
@@ -108,15 +105,21 @@ class Motives:
             return Motive(Reason.HANDOVER_REQUESTED, wanting.peer.id)
         if self.damper.active(turn.now):
             return None
-        if turn.at.config.standby and ready and self._all_know(turn):
+        if turn.at.config.standby and ready and self._heir_knows(group, turn):
             return Motive(Reason.CORDONED, ready[0].member)
         return self._better(group, ready, turn)
 
-    def _all_know(self, turn: Turn) -> bool:
-        """Whether the others have had the time to say what the new configuration makes of them."""
-        limit_ms = turn.at.configured_ms + KNOWN_KEEPALIVES * turn.at.config.keepalive_ms
+    def _heir_knows(self, group: Group, turn: Turn) -> bool:
+        """Whether the best member of this configuration carries it too, or has had a dead interval to get it.
+
+        A member that carries it already may not be the best one, and with autoFailback off the group would stay there.
+        """
+        limit_ms = turn.at.configured_ms + turn.at.config.dead_ms
         self._due_ms.append(limit_ms)
-        return turn.at.same_generation or turn.now >= limit_ms
+        if turn.at.same_generation or turn.now >= limit_ms:
+            return True
+        heir = handover.heir(group, turn, tried=self._tried)
+        return heir is not None and heir.peer.generation >= turn.at.config.generation
 
     def _to_a_candidate(self, turn: Turn) -> Motive | None:
         """Away from a failed service. Not to a member that stands back for its own failure: it would give the group

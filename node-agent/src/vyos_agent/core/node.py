@@ -150,8 +150,8 @@ class Node:
             case Configured(config):
                 self._configure(config, now)
                 self._see_carrier(now)
-            case Hinted(epochs):
-                self._groups.hint(epochs)
+            case Hinted(hints):
+                self._groups.hint(hints, self.config.me, now)
             case Stopping():
                 self._farewell.begin(now)
                 self._groups.stop(now, at_once=False)

@@ -15,8 +15,8 @@ from vyos_agent.core.turn import Turn
 
 
 def groups(entries: Iterable[tuple[GroupMachine, Turn]], held: frozenset[Vip]) -> tuple[GroupReport, ...]:
-    """Every group of which this node is a member."""
-    return tuple(_group(machine, turn, held) for machine, turn in entries if machine.rank >= 0)
+    """Every group of which this node is a member, and those that it has not released yet."""
+    return tuple(_group(machine, turn, held) for machine, turn in entries if machine.rank >= 0 or machine.busy)
 
 
 def peers(config: Config, table: Peers) -> tuple[PeerReport, ...]:

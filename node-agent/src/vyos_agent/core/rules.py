@@ -114,11 +114,18 @@ def _owner(m: GroupMachine, turn: Turn) -> None:
     if motive is not None:
         m.motives.forced = False
         m.note(motive.reason if motive.reason is Reason.SERVICE_FAILED else Reason.CANCELLED)
-    rival = election.strongest(turn.view.claims)
-    if (rival is not None and rival.epoch >= m.epoch) or turn.view.epoch > m.epoch:
-        m.raise_epoch(max(turn.view.epoch, m.epoch))
-        m.note(Reason.EPOCH_RAISED)
+    _keep_epoch_ahead(m, turn)
     _defend(m, turn)
+
+
+def _keep_epoch_ahead(m: GroupMachine, turn: Turn) -> None:
+    """Go above every epoch that was learned of, except that of a second owner whose frames must settle it."""
+    m.status_claims.see(turn, m.epoch)
+    rival = election.strongest(turn.view.claims)
+    stated = m.status_claims.to_outbid(turn, m.epoch)
+    if stated is not None or (rival is not None and rival.epoch >= m.epoch) or turn.view.epoch > m.epoch:
+        m.raise_epoch(max(turn.view.epoch, m.epoch, stated or 0))
+        m.note(Reason.EPOCH_RAISED)
 
 
 def _asking(m: GroupMachine, turn: Turn) -> None:

@@ -63,7 +63,12 @@ class View:
 def view(peers: Peers, group: Group, reachable: frozenset[MemberId], generation: int, now: int) -> View:
     """Gather it. `reachable`: whom this node hears over a link that is up; `generation`: its configuration's."""
     living = peers.living()
-    standings = {p.id: _standing(p, e, reachable) for p in living if (e := p.groups.get(group.id)) is not None}
+    ranks = {p.id: group.rank(p.id) for p in living if p.id in group.member_ids and p.generation != generation}
+    standings = {
+        p.id: _standing(p, e, ranks.get(p.id, e.rank), reachable)
+        for p in living
+        if (e := p.groups.get(group.id)) is not None
+    }
     claims = {m: Claim(m, s.entry.epoch, s.entry.rank) for m, s in standings.items() if s.entry.state in OWNING}
     yielding = [s for s in standings.values() if s.entry.state is State.YIELDING]
     heard_claim = strongest([*claims.values(), *(Claim(s.peer.id, LETTING_GO_EPOCH, s.entry.rank) for s in yielding)])
@@ -87,8 +92,9 @@ def view(peers: Peers, group: Group, reachable: frozenset[MemberId], generation:
     )
 
 
-def _standing(peer: Peer, entry: wire.GroupEntry, reachable: frozenset[MemberId]) -> Standing:
-    candidate = Candidate(peer.id, entry.rank, entry.monitors, entry.list_hash)
+def _standing(peer: Peer, entry: wire.GroupEntry, rank: int, reachable: frozenset[MemberId]) -> Standing:
+    """`rank`: what it states, or, of a member with another configuration, its rank in this node's."""
+    candidate = Candidate(peer.id, rank, entry.monitors, entry.list_hash)
     return Standing(peer, entry, candidate, peer.id in reachable)
 
 

@@ -103,7 +103,7 @@ class Cluster:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
         await self._heartbeats.apply(item)
-        epochs = self._tools.state.epochs(core.cluster_id, item.epochs)
+        epochs = self._tools.state.epochs(core.cluster_id)
         node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
@@ -111,14 +111,14 @@ class Cluster:
         self._gaps.configure(_others(core))
         self._runner = Runner(node, self)
         self._heartbeats.listen()
-        self._runner.turn(*self._carriers.events(item))
+        self._runner.turn(Hinted(item.claims), *self._carriers.events(item))
         self._watch_monitors()
 
     async def update(self, item: Item) -> None:
-        """A new configuration, or only new epochs, of the same cluster."""
+        """A new configuration, or only new claims in the status, of the same cluster."""
         before, self.item = self.item, item
-        if item.epochs:
-            self._turn(Hinted(item.epochs))
+        if item.claims:
+            self._turn(Hinted(item.claims))
         if (item.core, item.endpoint, item.config) == (before.core, before.endpoint, before.config):
             return
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vyos_agent import config as configs
+from vyos_agent.core.events import Hint
 from vyos_agent.core.model import EPOCH_MAX, Config
 from vyos_api import nodeconfig
 from vyos_api.nodeconfig import ConfigError, KeySet, NodeConfig
@@ -27,8 +28,8 @@ class Item:
     keys: KeySet
     core: Config
     endpoint: configs.Endpoint
-    epochs: Mapping[str, int]
-    """The highest epochs known elsewhere."""
+    claims: Mapping[str, Hint]
+    """What the status says of each group's epoch and owner."""
     sought: frozenset[str] = frozenset()
     """Addresses that name no interface: in `core` they have the one that was found."""
 
@@ -84,12 +85,12 @@ def read(raw: object, node: str) -> Orders:
     return Orders(tuple(items), tuple(refused))
 
 
-def item(config: NodeConfig, keys: KeySet, epochs: Mapping[str, int], node: str) -> Item:
+def item(config: NodeConfig, keys: KeySet, claims: Mapping[str, Hint], node: str) -> Item:
     """One cluster to serve, checked. Raises ConfigError."""
     if config.node != node:
         raise ConfigError(f"node: this is for {config.node!r}, and this node is {node!r}")
     core = configs.resolve(config, keys)
-    return Item(config, keys, core, configs.endpoint(config), epochs, configs.sought(config))
+    return Item(config, keys, core, configs.endpoint(config), claims, configs.sought(config))
 
 
 def apart(new: Item, other: Item) -> None:
@@ -105,22 +106,31 @@ def apart(new: Item, other: Item) -> None:
 
 
 def _item(entry: Mapping[str, object], node: str) -> Item:
-    unknown = entry.keys() - {"config", "keys", "epochs"}
+    unknown = entry.keys() - {"config", "keys", "claims"}
     if unknown:
         raise ConfigError(f"{min(unknown)}: is not a known field")
     config = nodeconfig.node_config_from_dict(entry.get("config"))
     keys = nodeconfig.key_set_from_dict(entry.get("keys"))
-    return item(config, keys, _epochs(entry.get("epochs")), node)
+    return item(config, keys, _claims(entry.get("claims")), node)
 
 
-def _epochs(raw: object) -> dict[str, int]:
+def _claims(raw: object) -> dict[str, Hint]:
     if raw is None:
         return {}
-    good = isinstance(raw, Mapping) and all(type(n) is int and 0 <= n <= EPOCH_MAX for n in raw.values())
-    if not good:
-        raise ConfigError(f"epochs: must be an object of whole numbers from 0 to {EPOCH_MAX}")
-    assert isinstance(raw, Mapping)
-    return dict(raw)
+    if not isinstance(raw, Mapping):
+        raise ConfigError("claims: must be an object with an entry for each group")
+    return {group: _claim(f"claims.{group}", claim) for group, claim in raw.items()}
+
+
+def _claim(path: str, raw: object) -> Hint:
+    if not isinstance(raw, Mapping) or raw.keys() != {"epoch", "owner"}:
+        raise ConfigError(f"{path}: must be an object with epoch and owner")
+    epoch, owner = raw["epoch"], raw["owner"]
+    if type(epoch) is not int or not 0 <= epoch <= EPOCH_MAX:
+        raise ConfigError(f"{path}.epoch: must be a whole number from 0 to {EPOCH_MAX}")
+    if not isinstance(owner, str) or not owner:
+        raise ConfigError(f"{path}.owner: must be the name of a member")
+    return Hint(epoch, owner)
 
 
 def _refusal(entry: Mapping[str, object], message: str) -> Refusal:

@@ -83,12 +83,8 @@ class State:
                 logger.error("state: %s is ignored: %s", path, error)
         return found
 
-    def epochs(self, cluster_id: bytes, elsewhere: Mapping[str, int]) -> dict[str, int]:
-        """The highest epochs that this node knew of, or that are known elsewhere, by group."""
-        here = self._epochs(cluster_id)
-        return {name: max(here.get(name, 0), elsewhere.get(name, 0)) for name in here | dict(elsewhere)}
-
-    def _epochs(self, cluster_id: bytes) -> dict[str, int]:
+    def epochs(self, cluster_id: bytes) -> dict[str, int]:
+        """The highest epochs that this node knew of, by group."""
         path = self._path(cluster_id, EPOCHS)
         if path is None or not path.exists():
             return {}

@@ -1,6 +1,6 @@
 """Keeps the daemon told: one loop that compares what the API wants with what the daemon was told.
 
-It also asks the API about clusters whose ConfigMap is gone, and passes on epochs from the status that the daemon does
+It also asks the API about clusters whose ConfigMap is gone, and passes on claims in the status that the daemon does
 not know.
 """
 
@@ -24,7 +24,8 @@ ASK_AGAIN_MS = 5_000
 ANSWER_S = 15.0
 """The daemon writes what it is told to the disk before it answers."""
 
-Hints = Mapping[str, Mapping[str, int]]
+Claims = Mapping[str, Mapping[str, entries.StatusClaim]]
+"""Of each cluster, by group."""
 
 
 class Configurer:
@@ -38,7 +39,7 @@ class Configurer:
         self._beat = beat
         self._instance: str | None = None
         self._told: dict[str, desired.Item] = {}
-        self._hinted: Hints = {}
+        self._passed_on: Claims = {}
         self._gone: set[tuple[str, str]] = set()
         self._stays: dict[tuple[str, str], int] = {}
         self._problems: Mapping[str, str] = {}
@@ -89,30 +90,32 @@ class Configurer:
 
     async def _tell(self, items: tuple[desired.Item, ...], current: report.Report) -> None:
         told = {item.config.cluster: item for item in items}
-        hints = self._hints(told, current)
+        claims = self._claims(told, current)
         same = current.instance == self._instance and told == self._told
-        if same and all(e <= self._hinted.get(c, {}).get(g, 0) for c, gs in hints.items() for g, e in gs.items()):
+        if same and all(
+            self._passed_on.get(c, {}).get(g) == claim for c, gs in claims.items() for g, claim in gs.items()
+        ):
             return
         async with control.Connection(self._socket) as connection:
-            answer = await connection.request(desired.request(items, hints), ANSWER_S)
-        self._instance, self._told, self._hinted = current.instance, told, hints
+            answer = await connection.request(desired.request(items, claims), ANSWER_S)
+        self._instance, self._told, self._passed_on = current.instance, told, claims
         self._show_refused(report.refusals(answer.get("refused", []), "answer"))
         if not same:
             text = ", ".join(f"{c} (generation {i.config.generation})" for c, i in told.items())
             logger.info("the daemon was told its clusters: %s", text or "none")
 
-    def _hints(self, told: Mapping[str, desired.Item], current: report.Report) -> dict[str, dict[str, int]]:
-        """Epochs of the status that are ahead of the daemon's, of the clusters that it is told."""
+    def _claims(self, told: Mapping[str, desired.Item], current: report.Report) -> Claims:
+        """Claims in the status that the daemon does not know, of the clusters that it serves."""
         reports = {c.cluster: c for c in current.clusters}
-        hints: dict[str, dict[str, int]] = {}
+        claims: dict[str, dict[str, entries.StatusClaim]] = {}
         for cluster, item in told.items():
             view = self._clusters.last(cluster)
             if view is None or view.uid != item.config.uid:
                 continue
             mine = {g.name for g in item.config.groups if self._node in g.members}
-            found = entries.epoch_hints(self._node, reports.get(cluster), view)
-            hints[cluster] = {g: e for g, e in found.items() if g in mine}
-        return hints
+            found = entries.unknown_claims(self._node, reports.get(cluster), view)
+            claims[cluster] = {group: claim for group, claim in found.items() if group in mine}
+        return claims
 
     async def _ask(self, questions: frozenset[tuple[str, str]]) -> int:
         self._stays = {q: until_ms for q, until_ms in self._stays.items() if q in questions}

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from vyos_agent.sync import entries
 from vyos_api import names, nodeconfig
 
 
@@ -122,7 +123,7 @@ def item(config: nodeconfig.NodeConfig | str | None, keys: nodeconfig.KeySet | s
     return Item(config, keys)
 
 
-def request(items: Collection[Item], epochs: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def request(items: Collection[Item], claims: Mapping[str, Mapping[str, entries.StatusClaim]]) -> dict[str, Any]:
     """The `configure` request; it holds secrets."""
     return {
         "op": "configure",
@@ -130,7 +131,9 @@ def request(items: Collection[Item], epochs: Mapping[str, Mapping[str, int]]) ->
             {
                 "config": nodeconfig.node_config_to_dict(item.config),
                 "keys": nodeconfig.key_set_to_dict(item.keys),
-                "epochs": dict(epochs.get(item.config.cluster, {})),
+                "claims": {
+                    group: dataclasses.asdict(claim) for group, claim in claims.get(item.config.cluster, {}).items()
+                },
             }
             for item in items
         ],

@@ -2,8 +2,8 @@
 
 This node's entry in status.nodes is written whole under a manager of its own. A group's entry is written by whoever
 owns the group, under the group's manager that all agents share; a node that lost a group writes nothing about it. What
-would be refused (an epoch that is not ahead of another owner's) is not sent: the daemon is told of the higher epoch
-instead, raises its own over it, and reports again.
+would be refused (an epoch that is not ahead of another owner's) is not sent: the daemon gets that claim instead, and
+decides whether it goes above it (docs/protocol.md [EPOCH-4]).
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ OWNING = frozenset({"Owner", "Asking", "Giving", "Suspended"})
 """States of a member that are a claim to the group."""
 EPOCH_STEP_MAX = 1000
 """The most that an entry's epoch may rise in one write (the chart's ValidatingAdmissionPolicy)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StatusClaim:
+    """The owner of a group and its epoch, as the status has them."""
+
+    epoch: int
+    owner: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,19 +85,19 @@ def entries(node: str, whole: Report, cluster: ClusterReport, shown: View) -> tu
     return (*(g for g in groups if g is not None), _node_entry(node, whole, cluster))
 
 
-def epoch_hints(node: str, report: ClusterReport | None, shown: View) -> dict[str, int]:
-    """The status' epochs that the daemon does not know yet, by group."""
+def unknown_claims(node: str, report: ClusterReport | None, shown: View) -> dict[str, StatusClaim]:
+    """The claims in the status that the daemon does not know yet, by group."""
     known = {g.name: g for g in report.groups} if report is not None else {}
-    hints: dict[str, int] = {}
+    claims: dict[str, StatusClaim] = {}
     for name, entry in shown.groups.items():
-        epoch = min(int(entry["epoch"]), limits.EPOCH)
+        claim = StatusClaim(min(int(entry["epoch"]), limits.EPOCH), str(entry["owner"]))
         group = known.get(name)
-        if group is None or group.epoch is None or epoch > group.epoch:
-            hints[name] = epoch
-        elif _owns(node, group) and epoch == group.epoch and entry["owner"] != node:
-            # Two owners claimed the same epoch and the other one wrote first; a new owner needs a higher one.
-            hints[name] = min(epoch + 1, limits.EPOCH)
-    return hints
+        ahead = group is None or group.epoch is None or claim.epoch > group.epoch
+        # Two owners claimed the same epoch, and the other one wrote first.
+        equal = group is not None and _owns(node, group) and claim.epoch == group.epoch and claim.owner != node
+        if ahead or equal:
+            claims[name] = claim
+    return claims
 
 
 def timestamp(epoch_ms: int) -> str:
