@@ -24,12 +24,13 @@ from mutants.belief import BELIEF
 from mutants.kinds import Mutant
 from mutants.lease import LEASE
 from mutants.moves import MOVES
+from mutants.skew import SKEW
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = TESTS.parent / "node-agent" / "src" / "vyos_agent"
 KEPT_MIN, SIMULATED_MIN = 30, 20
 LIMIT_S = 300
-MUTANTS: tuple[Mutant, ...] = (*LEASE, *BELIEF, *MOVES)
+MUTANTS: tuple[Mutant, ...] = (*LEASE, *BELIEF, *MOVES, *SKEW)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -275,9 +275,9 @@ BELIEF = (
     Mutant(
         "hints-ignored",
         "an owner below a hint raises its epoch with no move",
-        "groups.py",
-        "if machine is None or epoch <= machine.epoch:",
-        "if True:",
+        "group.py",
+        "elif epoch > self.epoch and self.state in OWNING:",
+        "elif False:",
         _E + "test_f14_an_owner_that_learns_of_a_higher_epoch_raises_its_own_with_no_move",
     ),
     Mutant(

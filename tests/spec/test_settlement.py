@@ -214,8 +214,10 @@ def test_a_claim_in_the_status_is_not_stated() -> None:
     lab.run(K)
     assert lab.entry().epoch == 3, "a, which owns, must not hear of it here"
     peer.rests()
-    lab.run(2 * D)
-    assert (lab.state(), lab.entry().epoch) == (State.OWNER, 58)
+    lab.run(D - 2 * K)
+    lab.feed(Hinted({"g": Hint(90, "c")}))
+    lab.run(2 * K + 20)
+    assert (lab.decided()[-1].reason, lab.decided()[-1].epoch) == (Reason.PEER_DEAD, 91)
 
 
 def _read_in_the_status(*, silent: bool, aware: bool, epoch: int = 57) -> tuple[Lab, int]:
