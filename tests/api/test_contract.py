@@ -63,7 +63,6 @@ def node_config() -> dict[str, Any]:
         ({"generation": True}, "generation: must be int, not bool"),
         ({"keepaliveMs": 0}, "keepaliveMs: must be at least 1, not 0"),
         ({"deadMs": 10_000}, "deadMs: 10000 is not more than 2 x keepaliveMs (5000)"),
-        ({"node": "node9"}, "node: 'node9' is a member of no group"),
         ({"interfaces": []}, "interfaces: at least one is needed to carry heartbeats"),
         ({"interfaces": [1]}, "interfaces: must be a list of strings"),
         ({"groups[1].name": "cluster"}, "groups: two groups have one name"),

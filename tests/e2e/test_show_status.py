@@ -126,7 +126,7 @@ def test_a_lost_monitor_and_a_partition(product: Product) -> None:
         ground.fault.heal()
         comes(product, "node1", primary(ACTIVE, STANDBY, here))
         comes(product, "node2", secondary(STANDBY, ACTIVE, at_one))
-        ground.fault.partition("node1", "node2,ctl")  # whoever hears of the other's epoch by the status goes above it
+        ground.fault.partition("node1", "node2,ctl")
         comes(product, "node1", primary(ACTIVE, "Down", here))
         comes(product, "node2", secondary(ACTIVE, "Down", "Active on secondary node2 (this node)"))
         ground.fault.heal()

@@ -84,10 +84,10 @@ def test_a_damaged_file_is_reported_and_ignored(
 
 
 def test_a_whole_file_with_a_foreign_body(state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    state.save(ID, dataclasses.replace(values.config(), node="stranger"), values.keys())
+    state.save(ID, dataclasses.replace(values.config(), interfaces=()), values.keys())
     state.stop()
     assert State(tmp_path / "a" / "state").clusters() == []
-    assert "node: 'stranger' is a member of no group" in caplog.text
+    assert "interfaces: at least one is needed" in caplog.text
 
 
 def test_a_disk_that_refuses_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

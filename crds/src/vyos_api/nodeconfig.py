@@ -168,8 +168,6 @@ def node_config_from_dict(raw: object) -> NodeConfig:
     f.done()
     if config.dead_ms <= 2 * config.keepalive_ms:
         raise ConfigError(f"deadMs: {config.dead_ms} is not more than 2 x keepaliveMs ({config.keepalive_ms})")
-    if config.node not in config.members:
-        raise ConfigError(f"node: {config.node!r} is a member of no group")
     if not config.interfaces:
         raise ConfigError("interfaces: at least one is needed to carry heartbeats")
     names = [g.name for g in config.groups]

@@ -6,7 +6,7 @@ cluster, since both sides of a planned move compare generations of the same thin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vyos_api import limits, nodeconfig, services, v1alpha1
 from vyos_api.nodeconfig import Address, NodeConfig
@@ -22,14 +22,17 @@ def render(
     node: str,
     addresses: Mapping[str, Sequence[str]] | None = None,
     cordoned: Collection[str] = (),
+    departing: Collection[str] = (),
 ) -> NodeConfig:
     """The NodeConfig of a member. Raises ValueError for a node that is none, or without uid or generation.
 
     `addresses`: those of the nodes; used with unicast only, so that nothing else changes when one of them does.
     `cordoned`: the nodes that are; used with onCordon only, and for the member itself.
+    `departing`: nodes that were members and still own something. Their configuration names them in no group, so that
+    they hand over to the members that it names.
     """
     spec, metadata = cluster.spec, cluster.metadata
-    if node not in members(spec):
+    if node not in members(spec) and node not in departing:
         raise ValueError(f"{node} is no member of {metadata.name} (members: {', '.join(members(spec))})")
     if not metadata.uid or metadata.generation < 1:
         raise ValueError(f"{metadata.name} has no uid or generation yet")
@@ -54,16 +57,18 @@ def render(
         groups=tuple(_group(spec, g) for g in spec.groups),
         unicast=spec.unicast,
         fence=spec.fence,
-        nodes=_nodes(spec, addresses or {}) if spec.unicast else {},
+        nodes=_nodes(spec, (*members(spec), *departing), addresses or {}) if spec.unicast else {},
         standby=spec.on_cordon == "Standby" and node in cordoned,
     )
 
 
-def _nodes(spec: v1alpha1.Spec, addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Of the members, and without a shared address that a node took for its own."""
+def _nodes(
+    spec: v1alpha1.Spec, names: Iterable[str], addresses: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Of the nodes with these names, and without a shared address that a node took for its own."""
     services_ = [services.parse(text) for group in spec.groups for text in group.services]
     shared = {service.address for service in services_ if isinstance(service, Address)}
-    found = {name: tuple(a for a in addresses.get(name, ()) if a not in shared) for name in members(spec)}
+    found = {name: tuple(a for a in addresses.get(name, ()) if a not in shared) for name in names}
     return {name: own[: limits.NODE_ADDRESSES] for name, own in found.items() if own}
 
 

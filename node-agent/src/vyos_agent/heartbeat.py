@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("nothing to serve: give --config FILE, or --control SOCKET to be told")
     logs.configure(options.log_level, options.log_format)
     try:
-        item = _load(options)
+        item = _load_as_member(options)
     except ValueError as error:
         print(error, file=sys.stderr)
         return BAD_USAGE
@@ -145,13 +145,15 @@ class _Reload:
                 logger.error("the file is not taken, what runs goes on:\n%s", error)
                 continue
             assert item is not None
+            if not _is_member(item):
+                logger.warning("%s names %s no more: handing over its groups", self._options.config, item.config.node)
             await self._daemon.configure(Orders((item,), ()))
 
 
 def _restart(options: argparse.Namespace, leaving: _Leaving) -> None:
     """Begin anew, if the next life will be able to. Raises ControlError."""
     try:
-        _load(options)
+        _load_as_member(options)
     except ValueError as error:
         raise ControlError(f"it would not come back: {error}") from None
     leaving.ask(End.RESTART, "restart")
@@ -159,6 +161,19 @@ def _restart(options: argparse.Namespace, leaving: _Leaving) -> None:
 
 def _nothing_to_read() -> None:
     logger.info("SIGHUP: there is no file to read again")
+
+
+def _load_as_member(options: argparse.Namespace) -> Item | None:
+    """The order in the file, None without a file. Raises ValueError, also where the file does not name this node."""
+    item = _load(options)
+    if item is not None and not _is_member(item):
+        text = f"{item.config.node} is no member of {item.config.cluster} (members: {', '.join(item.config.members)})"
+        raise ValueError(f"{options.config}: {text}")
+    return item
+
+
+def _is_member(item: Item) -> bool:
+    return item.config.node in item.config.members
 
 
 def _load(options: argparse.Namespace) -> Item | None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from vyos_api.nodeconfig import NodeConfig
 from vyos_api.reasons import AcceptedReason
 from vyos_api.render import members
-from vyos_api.v1alpha1 import Spec, VyosCluster
-from vyos_operator import claims, presence, psk
+from vyos_api.v1alpha1 import Spec, Status, VyosCluster
+from vyos_operator import claims, departures, presence, psk
 from vyos_operator.rendering import Rendering
 from vyos_operator.world import Finding, World
 
@@ -24,7 +24,10 @@ LISTED_MAX = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome: `configs` to run and the `secret` to get to when `refusal` is None."""
+    """The outcome: `configs` to run and the `secret` to get to when `refusal` is None.
+
+    After the members' configurations, `configs` has those of departing nodes.
+    """
 
     refusal: Finding | None
     note: Finding | None = None
@@ -35,8 +38,8 @@ class Verdict:
     """Where `configs` are from."""
 
 
-def judge(world: World, reported: Collection[str]) -> Verdict:
-    """Accept or refuse the newest spec. `reported`: the members that ever did."""
+def judge(world: World, known: Status) -> Verdict:
+    """Accept or refuse the newest spec. `known`: the status, with what the agents reported."""
     rendering = world.rendered()
     cluster = rendering.cluster
     if cluster is None:
@@ -49,8 +52,11 @@ def judge(world: World, reported: Collection[str]) -> Verdict:
     assert isinstance(secret, bytes), "the checks have found it"
     return Verdict(
         refusal=None,
-        note=unknown_nodes(world, cluster.spec) or nodes_without_agent(world, cluster.spec, reported),
-        configs=rendering.configs(world.addresses, world.cordoned),
+        note=unknown_nodes(world, cluster.spec)
+        or nodes_without_agent(world, cluster.spec, [entry.name for entry in known.nodes]),
+        configs=rendering.configs(
+            world.addresses, world.cordoned, departures.departing(world, rendering.members, known)
+        ),
         rendering=rendering,
         secret=secret,
     )

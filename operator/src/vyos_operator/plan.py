@@ -45,7 +45,7 @@ def plan_for(world: World) -> Plan:
         return Plan()
     raw = world.cluster.get("status") or {}
     known = _status(raw)
-    verdict = checks.judge(world, [entry.name for entry in known.nodes])
+    verdict = checks.judge(world, known)
     running = verdict.configs[0] if verdict.configs else _running(world)
     state = _state(world, running, known) if running else None
     rotation = _rotation(world, verdict, known, state)
@@ -127,10 +127,10 @@ def _to_prune(known: Status, verdict: Verdict) -> tuple[str, ...]:
     """Status entries of members that left and groups that are gone, by the field manager that wrote them."""
     if verdict.refusal is not None:
         return ()
-    config = verdict.configs[0]
-    groups = {group.name for group in config.groups}
+    groups = {group.name for group in verdict.configs[0].groups}
+    configured = {config.node for config in verdict.configs}
     return (
-        *(names.node_manager(n.name) for n in known.nodes if n.name not in config.members),
+        *(names.node_manager(n.name) for n in known.nodes if n.name not in configured),
         *(names.group_manager(g.name) for g in known.groups if g.name not in groups),
     )
 

@@ -44,16 +44,21 @@ class Rendering:
         """The addresses that it asks for, on the members that may come to hold them."""
         return claims.places(render(self.cluster, self.members[0])) if self.cluster is not None else frozenset()
 
-    def configs(self, addresses: Mapping[str, Sequence[str]], cordoned: Collection[str]) -> tuple[NodeConfig, ...]:
-        """What each member is to be told; the same objects while nothing that they depend on has changed."""
+    def configs(
+        self, addresses: Mapping[str, Sequence[str]], cordoned: Collection[str], departing: Sequence[str] = ()
+    ) -> tuple[NodeConfig, ...]:
+        """The configuration of each member, then of each departing node; the same objects while nothing has changed."""
         if self.cluster is None:
             return ()
         key = (
-            tuple(tuple(addresses.get(m, ())) for m in self.members) if self.cluster.spec.unicast else (),
+            tuple(tuple(addresses.get(m, ())) for m in (*self.members, *departing))
+            if self.cluster.spec.unicast
+            else (),
             frozenset(m for m in self.members if m in cordoned),
+            tuple(departing),
         )
         if key != self._key:
-            found = [render(self.cluster, m, addresses, cordoned) for m in self.members]
+            found = [render(self.cluster, m, addresses, cordoned, departing) for m in (*self.members, *departing)]
             # Every member is told of all: one copy of it is enough
             self._configs = tuple(dataclasses.replace(c, groups=found[0].groups, nodes=found[0].nodes) for c in found)
             self._key = key

@@ -22,7 +22,9 @@ KEY_ID = 1
 
 
 def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None) -> Item:
-    """The cluster in the file, as this member's order. Raises FileError.
+    """The cluster in the file, as this node's order. Raises FileError.
+
+    A node that the file does not name gets an order all the same: one that was a member hands over with it.
 
     `peers`: the other members' node addresses, which unicast needs and no manifest tells.
     """
@@ -32,7 +34,7 @@ def load(path: Path, node: str, peers: Mapping[str, Sequence[str]] | None = None
         raise FileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
     try:
         found = manifest.read(text)
-        config = render.render(found.cluster, node, peers)
+        config = render.render(found.cluster, node, peers, departing=(node,))
         unknown = [m for m in config.members if m != node and m not in config.nodes] if config.unicast else []
         if unknown:
             text = f"where {', '.join(unknown)} can be reached is not known; give --peer {unknown[0]}=ADDRESS"
