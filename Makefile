@@ -81,6 +81,10 @@ BENCH = PYTHONPATH=tests $(BIN)/python -m bench
 sim: setup ## simulate HOURS (10) of clusters and faults from SEED (1); a failure prints what replays it
 	PYTHONPATH=tests $(BIN)/python -m sim.long --hours $${HOURS:-10} --seed $${SEED:-1} --jobs $$(nproc)
 
+.PHONY: explore
+explore: setup ## search for failures with new seeds for MINUTES (10): simulator, Hypothesis, frames, order of tests
+	@PYTHONPATH=tests $(BIN)/python -m explore --minutes $${MINUTES:-10} --jobs $${JOBS:-$$(nproc)}
+
 .PHONY: mutants
 mutants: setup ## take each defence out of the core, and see that a test notices
 	PYTHONPATH=tests $(BIN)/python -m mutants --jobs $$(nproc)

@@ -4,18 +4,32 @@ What cannot run fails and says why; nothing is skipped in silence. Whoever has n
 the tests out by their marker (`-m "not e2e"`).
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ground import lifecycle, nodes
 from ground.api import Ground, running
 from ground.apiserver import ApiServer
 from ground.apiserver import apiserver as run_apiserver
 from ground.shell import GroundError
+
+# A fixed search is a test; a search with new seeds is `make explore` (tests/explore.py).
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.register_profile(
+    "explore",
+    max_examples=1_000,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -285,7 +285,6 @@ def clusters(draw: st.DrawFn) -> str:
     return yaml.safe_dump_all([{"apiVersion": "v1", "kind": "Secret", **kept}, {**head, "spec": said}])
 
 
-@settings(deadline=None)
 @given(clusters(), st.sampled_from(["vyos", "commands"]))
 def test_a_round_trip_loses_nothing(text: str, to: str) -> None:
     there = run(text, "--to", to)
@@ -302,7 +301,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.one_of(st.binary(), st.lists(PIECES).map(lambda p: "".join(p).encode())), st.sampled_from(["kubernetes", "vyos"])
 )
@@ -312,7 +310,6 @@ def test_no_input_ends_in_a_traceback(data: bytes, to: str) -> None:
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(SEED)), st.integers(0, len(SEED)), st.lists(PIECES, max_size=3))
 def test_nor_does_a_damaged_configuration(cut: int, until: int, put: list[str]) -> None:
     for text, to in ((SEED, "kubernetes"), (EXAMPLE.read_text(), "vyos")):

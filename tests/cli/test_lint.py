@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -271,7 +271,6 @@ def test_the_promise_is_the_protocols() -> None:
         assert promise.lost_frames(round(float(keepalive_s) * 1000), round(float(dead_s) * 1000)) == int(lost)
 
 
-@settings(deadline=None)
 @given(st.integers(10, 29_999), st.integers(0, 30_000))
 def test_the_promise_is_the_daemons(keepalive_ms: int, more_ms: int) -> None:
     dead_ms = 2 * keepalive_ms + 1 + more_ms

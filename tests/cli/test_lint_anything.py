@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api import objects
@@ -38,13 +38,11 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(), st.text(), st.lists(PIECES).map("".join)), FORMS)
 def test_no_text_ends_in_a_traceback(data: str | bytes, form: str) -> None:
     survives(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass"), "-o", form)
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(CLEAN)), st.integers(0, len(CLEAN)), st.lists(PIECES, max_size=3))
 def test_nor_does_a_damaged_manifest(cut: int, until: int, put: list[str]) -> None:
     survives(CLEAN[:cut] + "".join(put) + CLEAN[until:])
@@ -60,7 +58,6 @@ GOOD = [objects.cluster(status=objects.status()), *yaml.safe_load_all(CLEAN)]
 PLACES = paths(GOOD)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.sampled_from(PLACES), VALUES, FORMS)
 def test_nor_does_any_value_in_any_place(place: tuple[Any, ...], value: Any, form: str) -> None:
     documents: Any = yaml.safe_load(yaml.safe_dump(GOOD))

@@ -18,22 +18,27 @@ def release(ground: Ground, request: pytest.FixtureRequest) -> Product:
     product = Product(ground)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        installed = NAMESPACE in ground.kubectl("get", "namespaces", "-oname")
-        if not installed:
-            say("helm install")
-            product.install()
+        _install_if_missing(product)
     return product
+
+
+def _install_if_missing(product: Product) -> None:
+    if NAMESPACE not in product.ground.kubectl("get", "namespaces", "-oname"):
+        say("helm install")
+        product.install()
 
 
 @pytest.fixture
 def product(release: Product, request: pytest.FixtureRequest) -> Iterator[Product]:
-    """Return the release with all routers well, before a test and after it."""
+    """Return the release with all routers well, before a test and after it. A test may have uninstalled it."""
+    _install_if_missing(release)
     yield release
     failed = getattr(request.node, "failed", False)
     if failed:
         _tell(release)
     release.ground.mend()
-    release.wait_rollout()
+    if NAMESPACE in release.ground.kubectl("get", "namespaces", "-oname"):
+        release.wait_rollout()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vyos_api import reasons
@@ -82,7 +82,6 @@ ENTRY = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(
     entries=st.dictionaries(st.sampled_from(MEMBERS), ENTRY),
     owner=st.sampled_from((*MEMBERS, None)),

@@ -1,11 +1,10 @@
 """Schedules that nobody thought of: any faults in any order, then peace, with every invariant after every step.
 
-`SIM_EXAMPLES=1000 pytest tests/sim/test_random.py` looks further; `sim.long` looks for hours.
+`make explore` looks further with new seeds; `sim.long` looks for hours.
 """
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -36,9 +35,7 @@ def _fault(drawn: tuple[str, int, int], shape: Shape) -> Fault:
 
 
 @settings(
-    max_examples=int(os.environ.get("SIM_EXAMPLES", "18")),
-    deadline=None,
-    derandomize="SIM_EXAMPLES" not in os.environ,
+    max_examples=18 if settings.default.derandomize else 200,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.sampled_from(SMALL), schedules)

@@ -1,7 +1,7 @@
 """From an earlier release to this one under live addresses, with `helm upgrade` as docs/operations.md says.
 
 The earlier one is the commit that first did what the project promises, from its own chart, its own images and its own
-CustomResourceDefinition, built when the test runs. Runs late, for it takes the release away that the other tests share.
+CustomResourceDefinition, built when the test runs.
 """
 
 from __future__ import annotations

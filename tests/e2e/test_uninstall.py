@@ -1,9 +1,8 @@
-"""The end of a release, and its return to what was kept. Runs last, for it ends what the other tests share."""
+"""The end of a release, and its return to what was kept. The fixture `product` installs it again for the next test."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,14 +20,6 @@ GLOBAL = (
 
 def cluster(name: str, address: str) -> dict[str, object]:
     return manifest(name, group("g", ("node1", "node2"), f"{address}/24/eth0"))
-
-
-@pytest.fixture
-def installed_again(product: Product) -> Iterator[None]:
-    """The release is back after a test that has taken it away for good."""
-    yield
-    if NAMESPACE not in product.ground.kubectl("get", "namespaces", "-oname"):
-        product.install()
 
 
 def test_uninstall_takes_the_addresses_away_and_an_installation_brings_them_back(product: Product) -> None:
@@ -50,7 +41,6 @@ def test_uninstall_takes_the_addresses_away_and_an_installation_brings_them_back
         assert not ground.holders(SECOND)
 
 
-@pytest.mark.usefixtures("installed_again")
 def test_a_cluster_deleted_before_the_release_leaves_nothing(product: Product) -> None:
     ground = product.ground
     with product.cluster(cluster("first", VIP)) as name:
