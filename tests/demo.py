@@ -14,6 +14,7 @@ import yaml
 
 from ground import layout, lifecycle
 from ground.api import Ground, running
+from ground.cli import INSTALL
 from ground.shell import GroundError, exit_code, say
 from product import AGENTS_NAMESPACE, NAMESPACE, ROOT, Product
 
@@ -33,7 +34,8 @@ def _tour() -> None:
     _refuse_where_it_cannot_run()
     with running() as ground:
         show(ground)
-    say("all of it is gone again; `tests/ground/ground up` gives you the routers to play with")
+    say("all of it is gone again; `tests/ground/ground up` gives you the routers to play with, and this the product:")
+    say(f"  {INSTALL}")
 
 
 def show(ground: Ground) -> None:

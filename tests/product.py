@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ground.api import Ground
+from ground.images import VERSION
 from ground.shell import GroundError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +24,6 @@ NAMESPACE = "vyos-cluster"
 AGENTS_NAMESPACE = "vyos-cluster-agents"
 OPERATOR = f"deployment/{NAME}-operator"
 AGENT = f"{NAME}-agent"
-TAG = "dev"
-"""As the ground builds the images (ground/images.py)."""
 SETTLE_S = 40
 """More than any cluster here needs to own all its groups: nodes that just booted, initDeadInterval, and some."""
 
@@ -39,7 +38,7 @@ class Product:
 
     # -- the release
 
-    def install(self, *more: str, chart: Path = CHART, tag: str = TAG) -> str:
+    def install(self, *more: str, chart: Path = CHART, tag: str = VERSION) -> str:
         """Install a chart as the README says, wait until all of it runs; what helm said."""
         said = self._helm("install", chart, tag, "--create-namespace", *more)
         self.ground.kubectl(
@@ -50,7 +49,7 @@ class Product:
 
     def upgrade(self, *more: str) -> None:
         """From whatever is installed to the chart and the images of these sources; wait until all of it runs."""
-        self._helm("upgrade", CHART, TAG, "--reset-then-reuse-values", *more)
+        self._helm("upgrade", CHART, VERSION, "--reset-then-reuse-values", *more)
         self.wait_rollout()
 
     def _helm(self, action: str, chart: Path, tag: str, *more: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from e2e.watch import Holders
 from ground import nodes
-from ground.images import images_of
+from ground.images import VERSION, images_of
 from product import AGENTS_NAMESPACE, ROOT, Product, group, manifest
 
 pytestmark = pytest.mark.e2e_long
@@ -88,7 +88,7 @@ def test_helm_upgrade_from_the_first_release_is_not_noticed(
                 print(f"\n{address} while {BEFORE[:7]} was upgraded in {took_s:.0f} s: {lost}")
         for node in THREE:
             assert product.agent(node) != before[node]
-            assert image(product, node).endswith(":dev")
+            assert image(product, node).endswith(f":{VERSION}")
         for address, probe in ((VIP, first), (SECOND, second)):
             assert probe.longest_gap_ms < NOTICEABLE_MS, (address, probe, holders.history(address))
             assert holders.dark_ms(address) < NOTICEABLE_MS, holders.history(address)

@@ -16,7 +16,8 @@ import pytest
 
 from e2e.test_documents import SERVICES, begin, end, follow
 from ground.api import Ground
-from product import TAG, Product
+from ground.images import VERSION
+from product import Product
 
 pytestmark = pytest.mark.e2e
 VIP = "192.168.0.123"
@@ -43,7 +44,7 @@ POD = {
         "containers": [
             {
                 "name": "web",
-                "image": f"localhost/vyos-cluster-agent:{TAG}",
+                "image": f"localhost/vyos-cluster-agent:{VERSION}",
                 "imagePullPolicy": "Never",
                 "command": ["python3", "-c", SERVER],
                 "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1},

@@ -35,16 +35,22 @@ USAGE = """usage: ground COMMAND
   fault [NAME ...]         break something; without a name, list the faults"""
 
 
+INSTALL = (
+    "tests/ground/ground helm install vyos-cluster charts/vyos-cluster --namespace vyos-cluster --create-namespace"
+)
+"""The images of these sources are loaded under the chart's default names."""
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; return the exit code."""
+    return exit_code("ground", lambda: _run(arguments), "interrupted")  # `up` takes down what it began
+
+
+def _run(arguments: list[str]) -> int | None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE)
         return 0 if arguments else 2
     command, rest = arguments[0], arguments[1:]
-    return exit_code("ground", lambda: _run(command, rest), "interrupted")  # `up` takes down what it began
-
-
-def _run(command: str, rest: list[str]) -> int | None:
     if command in _WITH_ARGUMENTS:
         return _WITH_ARGUMENTS[command](rest)
     if command not in _SIMPLE:
@@ -59,6 +65,7 @@ def _run(command: str, rest: list[str]) -> int | None:
 def _up() -> None:
     lifecycle.up()
     print(f"export KUBECONFIG={lifecycle.KUBECONFIG}")
+    say(f"install the product: {INSTALL}")
 
 
 def _down() -> None:

@@ -15,12 +15,18 @@ from ground import debian
 from ground.paths import HERE, REPO, cache, digest, locked
 from ground.shell import CAGE, GroundError, run, step
 
-BASE = "localhost/vyos-cluster-base:dev"
+VERSION = next(
+    line.split('"')[1]
+    for line in (REPO / "crds/src/vyos_api/__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+"""The images' tag: the chart's default, so that `helm install` needs no values here."""
+BASE = f"localhost/vyos-cluster-base:{VERSION}"
 # archive: image
 IMAGES = {
     "pause": "localhost/pause:1",  # as in node/etc/containerd/config.toml
-    "operator": "localhost/vyos-cluster-operator:dev",
-    "agent": "localhost/vyos-cluster-agent:dev",
+    "operator": f"localhost/vyos-cluster-operator:{VERSION}",
+    "agent": f"localhost/vyos-cluster-agent:{VERSION}",
 }
 LABEL = "org.opencontainers.image"
 _DOCKERFILES = {"operator": "operator/Dockerfile", "agent": "node-agent/Dockerfile"}

@@ -1,5 +1,6 @@
 """Running commands, waiting for conditions and telling the person in front of it what takes so long."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -82,7 +83,12 @@ def exit_code(name: str, work: Callable[[], int | None], interrupted: str) -> in
     """Do the work of a program and return its exit code; SIGTERM is a Ctrl-C, so that what was begun is taken down."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of the output has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except GroundError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

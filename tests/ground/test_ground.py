@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from ground import layout, lifecycle
+from ground import images, layout, lifecycle
 from ground.api import Ground
 from ground.shell import GroundError
 
@@ -33,7 +33,7 @@ DAEMONSET = {
                 "containers": [
                     {
                         "name": "dummy",
-                        "image": "localhost/vyos-cluster-agent:dev",
+                        "image": images.IMAGES["agent"],
                         "imagePullPolicy": "Never",
                         "command": ["python3", "-uc", PROGRAM],
                     }

@@ -14,7 +14,7 @@ import yaml
 
 from ground import cgroups, packages
 from ground.api import Ground
-from ground.images import images
+from ground.images import VERSION, images
 from ground.paths import REPO, cache
 from ground.shell import GroundError, quiet, run, step, wait
 from kind import daemon
@@ -143,7 +143,7 @@ class Kind:
                 with step(f"kind load image-archive {part}.tar"):
                     self.run("kind", "load", "image-archive", "--name", NAME, archive, *where, timeout_s=600)
                 continue
-            tag = f"localhost/vyos-cluster-{part}:dev"
+            tag = f"localhost/vyos-cluster-{part}:{VERSION}"
             with step(f"docker build and kind load docker-image {tag}"):
                 base = f"BASE_IMAGE={os.environ.get('VYOS_CLUSTER_BASE_IMAGE', _BASE)}"
                 build = ("docker", "build", "-q", "-f", str(REPO / dockerfile), "--build-arg", base, "-t", tag)

@@ -6,9 +6,8 @@ import enum
 from typing import Annotated
 
 import typer
-import yaml
 
-from vyos_api import environment
+from vyos_api import environment, yaml_writer
 from vyos_cluster import export, reading, vyos, words
 from vyos_cluster.refusal import Note, Refused
 
@@ -63,5 +62,5 @@ def _convert(text: str, to: To, name: str | None, namespace: str | None) -> tupl
     secret = said.secret if name is None else None
     names = vyos.Names(name or said.cluster, namespace or said.namespace, secret, said.key)
     note = Note.comments(vyos.comments_in(source))
-    written = yaml.safe_dump_all(vyos.manifests(source, names), sort_keys=False, allow_unicode=True)
+    written = yaml_writer.dump_all(vyos.manifests(source, names))
     return written, [note] if note else []

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Annotated, assert_never
 
 import typer
-import yaml
 from rich.table import Table
+
+from vyos_api import yaml_writer
 
 
 class Output(enum.StrEnum):
@@ -31,7 +32,7 @@ def show(form: Output, text: str, data: object) -> None:
         case Output.JSON:
             typer.echo(json.dumps(data, indent=2))
         case Output.YAML:
-            typer.echo(yaml.safe_dump(data, sort_keys=False), nl=False)
+            typer.echo(yaml_writer.dump(data), nl=False)
         case _:
             assert_never(form)
 

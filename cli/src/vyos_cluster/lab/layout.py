@@ -12,9 +12,7 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import yaml
-
-from vyos_api import manifest, services
+from vyos_api import manifest, services, yaml_writer
 from vyos_api.nodeconfig import Address
 from vyos_api.v1alpha1 import Group, Spec
 
@@ -173,4 +171,4 @@ def _manifest(found: manifest.Manifest, *, fast: bool) -> str:
             "spec": spec,
         },
     ]
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return yaml_writer.dump_all(documents)
