@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ STRINGS = (
     *("y", "Y", "n", "N", "yes", "Yes", "NO", "on", "Off", "true", "TRUE", "False", "~", "null", "Null", "NULL", ""),
     *("2026-12-01", "2026-12-01T10:00:00Z", "2026-12-01 10:00:00", "=", "<<", "?", "-", "- a", "a: b", "a:", ":a", "#"),
     *(" a", "a ", "a #b", "!a", "&a", "*a", "@a", "`a", "%a", "|", ">", "'", '"', "''", "a'b", "[a]", "{a: b}", ","),
+    *("a\tb", "a\x85b", "a\u2028b", "\ufeffa", "a\r\nb", "\x9f", "9223372036854775808", "1e999"),
     *("192.168.0.1", "192.168.0.1/24/eth0", "fd00::1", "fd00::1/64", "10.0.0.1/8", "1/2", "/etc/x", "edge", "node-1"),
     *("a\nb", "a\n", "\n", "\t", "ä", "\u2028", "\x7f", "\u00a0", "S3cr#t", "0", "00", "1", "e5", "0.0", "1__0", "0o"),
 )
@@ -58,6 +61,24 @@ def test_other_values_stay_what_they_are() -> None:
 def test_what_needs_no_quotes_has_none() -> None:
     plain = ["edge", "node-1", "192.168.0.123/24/eth0", "cluster.vyos.io/v1alpha1", "/etc/x", "openvpn@tun0"]
     assert yaml_writer.dump(plain) == "".join(f"- {text}\n" for text in plain)
+
+
+def test_line_breaks_of_any_version_of_yaml_are_escaped() -> None:
+    text = yaml_writer.dump({"a": "b\x85c\u2028d\u2029e\rf\ng"})
+    assert text == 'a: "b\\Nc\\Ld\\Pe\\rf\\ng"\n'
+
+
+def test_a_value_that_stands_twice_is_written_twice() -> None:
+    twice = {"name": "edge"}
+    assert yaml_writer.dump({"a": twice, "b": twice}) == "a:\n  name: edge\nb:\n  name: edge\n"
+
+
+def test_nothing_else_of_the_product_writes_yaml() -> None:
+    root = Path(__file__).parents[2]
+    found = [p for part in ("crds", "cli", "operator", "node-agent") for p in (root / part / "src").rglob("*.py")]
+    assert [p.name for p in found if re.search(r"yaml\.(safe_)?(dump|emit|serialize)", p.read_text())] == [
+        "yaml_writer.py"
+    ]
 
 
 @pytest.mark.apiserver

@@ -13,12 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from vyos_api import names, reference
+from vyos_api import names, reference, yaml_writer
 from vyos_api.durations import Duration
 from vyos_api.v1alpha1 import VyosCluster
 
@@ -110,12 +109,12 @@ def definition() -> dict[str, Any]:
 
 def plain() -> str:
     """The file for kubectl."""
-    return HEADER + _yaml(definition())
+    return HEADER + yaml_writer.dump(definition())
 
 
 def template() -> str:
     """The chart's template: on request only, and kept when the chart goes, or every VyosCluster would go with it."""
-    text = _yaml(definition()).replace("{{", '{{ "{{" }}')
+    text = yaml_writer.dump(definition()).replace("{{", '{{ "{{" }}')
     head, metadata, rest = text.partition(f"metadata:\n  name: {NAME}\n")
     assert metadata, "the definition's metadata is not where the template needs it"
     return (
@@ -190,17 +189,6 @@ def _drop_defaults(node: dict[str, Any]) -> None:
         _drop_defaults(inner)
     if "items" in node:
         _drop_defaults(node["items"])
-
-
-class _Dumper(yaml.SafeDumper):
-    """No anchors: one rule twice is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _yaml(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
 
 
 if __name__ == "__main__":
