@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.members import explained, group, row
-from vyos_cluster import explanation
+from vyos_cluster import explanation, seen, status
 from vyos_cluster.reasons import REASONS
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs/protocol.md"
@@ -122,3 +122,18 @@ def test_lists_of_monitors_that_differ_do_not_count() -> None:
     assert found == (
         "r2 comes after r1: it is less preferred (one of the two pings other monitors, so they do not count)."
     )
+
+
+WAITS = ["no heartbeat link carries a frame here", "eth9: there is no such interface: correct spec.interfaces"]
+
+
+def test_why_a_group_is_not_claimed() -> None:
+    rows = (row("r1", "Standby", monitors=1), row("r2", None, candidate=False))
+    found = told(explained("r1", group(None, *rows, state="Standby", epoch=None, waits=WAITS), r2="Unheard"))
+    assert found["why"][:2] == [
+        "edge/cluster: nobody owns it, as far as r1 knows.",
+        f"r1 does not claim it: {WAITS[0]}; {WAITS[1]}.",
+    ]
+    shown = status.text(seen.groups(explained("r1", group(None, *rows, state="Standby", waits=WAITS), r2="Unheard")))
+    assert f"    Active on no node: {WAITS[0]}; {WAITS[1]}\n" in shown
+    assert "in transition" not in shown

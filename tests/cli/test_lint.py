@@ -44,6 +44,8 @@ spec:
         - fe80::1/64/eth0
 """
 CLEAN = SECRET + CLUSTER
+SIX = CLEAN.replace("[eth0, eth1]", "[eth0]").replace("        - 192.168.0.123/24/eth0\n", "")
+"""No address of IPv4."""
 OTHER = "---\n" + CLUSTER.replace("edge}", "lab}").replace("[node2, node3]", "[node4]")
 
 
@@ -161,6 +163,17 @@ ADVICE = [
         CLEAN.replace("6s", "25s\n  monitorDeadInterval: 25s").replace("1s", "12s"),
         "12:3: .* send more often",
     ),
+    (
+        Rule.MCAST_FAMILY,
+        SIX,
+        "9:1: .*mcastGroup: 239.251.252.253 is IPv4, and all addresses on eth0 are IPv6: .* name an IPv6 group "
+        ".such as ff05::4:2., or see to it that eth0 has an IPv4 address on each member",
+    ),
+    (
+        Rule.MCAST_FAMILY,
+        SIX.replace("fe80::1/64", "192.168.0.1/24").replace("1s\n", "1s\n  mcastGroup: ff05::4:2\n"),
+        "12:3: .*mcastGroup: ff05::4:2 is IPv6, and all addresses on eth0 are IPv4: ",
+    ),
     (Rule.MISSING_SECRET, CLUSTER, "9:5: .*secretKeyRef: the Secret edge-psk is not in what was given"),
     (
         Rule.SECRET_NAMESPACE,
@@ -238,6 +251,10 @@ NO_ADVICE = [
     (Rule.ADDRESS_COLLISION, CLEAN + OTHER.replace("name: lab}", "name: edge}")),
     (Rule.ADDRESS_COLLISION, CLEAN + OTHER.replace("192.168.0.123/", "192.168.0.12/").replace("64/eth0", "64/eth1")),
     (Rule.MISSING_SECRET, CLUSTER + "---\n" + SECRET),
+    (Rule.MCAST_FAMILY, CLEAN),
+    (Rule.MCAST_FAMILY, SIX.replace("[eth0]", "[eth0, eth1]")),
+    (Rule.MCAST_FAMILY, SIX.replace("1s\n", "1s\n  unicast: true\n")),
+    (Rule.MCAST_FAMILY, SIX.replace("1s\n", "1s\n  mcastGroup: ff05::4:2\n")),
     (Rule.ONE_MEMBER, CLEAN.replace("      services:", "      maintenance: [node1]\n      services:")),
     (Rule.SECRET_NAMESPACE, CLEAN + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: unrelated}\n"),
 ]

@@ -209,3 +209,29 @@ def test_what_needs_no_reason_is_given_none(found: VyosCluster) -> None:
 def test_what_agents_were_told_commands_no_terminal() -> None:
     said = deviation("Service", "cluster: \x1b[2J", "Failed")
     assert "\x1b" not in explained(two("r1", ("Owner", said), "Standby"))
+
+
+NO_ETH9 = deviation("Heartbeat", "eth9: there is no such interface: correct spec.interfaces", "Missing")
+TAKEN = deviation("Address", "192.168.0.123/24/eth0: eth0 has it for good: remove it there", "Occupied")
+
+
+@pytest.mark.parametrize("node", [None, "r1"])
+@pytest.mark.parametrize(
+    ("one", "two_", "said"),
+    [
+        (NO_ETH9, NO_ETH9, [f"r1: {NO_ETH9['name']}", f"r2: {NO_ETH9['name']}"]),
+        (NO_ETH9, None, []),
+        (None, TAKEN, [f"r2: {TAKEN['name']}"]),
+        (None, deviation("Address", "192.168.0.9/24/eth0: eth0 has it for good", "Occupied"), []),
+    ],
+)
+def test_why_nobody_claims_it(one: Any, two_: Any, said: list[str], node: str | None) -> None:
+    found = two(None, *(("Standby", *([d] if d else [])) for d in (one, two_)))
+    (view,) = resource.views([found], node)
+    assert list(view.waits) == said
+    text = shown(found, node)
+    if said:
+        assert f"    Active on no node: {'; '.join(said)}\n" in text
+        assert f"Nobody claims it: {'; '.join(said)}.\n" in resource_explanation.text(resource_explanation.row(view))
+    if two_ is TAKEN:
+        assert view.hindrances("r2") == [TAKEN["name"]]

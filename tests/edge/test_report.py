@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from edge.fakes import Clock
 from vyos_agent.core.model import Keyring, Reason, State, Vip
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge import clock as clocks
+from vyos_agent.edge import usable
+from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.report import ClusterReporter, Facts
 
 VIP = Vip("192.168.0.123", 24, "eth0")
@@ -112,3 +116,56 @@ def test_interfaces_and_addresses(reporter: ClusterReporter) -> None:
         ("Interface", "gone", "Missing"),
         ("Address", "192.168.0.123/24/eth0", "Failed"),
     ]
+
+
+MISSING = usable.Trouble("Missing", "gone: there is no such interface: …")
+LACKING = usable.Trouble("NoAddress", "eth0: it has no IPv4 address of its own: …")
+
+
+@pytest.mark.parametrize(
+    ("mute", "troubles", "told"),
+    [
+        (False, {}, []),
+        (False, {"gone": MISSING}, []),
+        (False, {"eth0": LACKING}, [("Interface", LACKING.text, "NoAddress")]),
+        (
+            True,
+            {"gone": MISSING, "eth0": LACKING},
+            [("Heartbeat", LACKING.text, "NoAddress"), ("Heartbeat", MISSING.text, "Missing")],
+        ),
+        (
+            True,
+            {},
+            [("Heartbeat", "no heartbeat is accepted for sending: look at the node's firewall and log", "Refused")],
+        ),
+    ],
+)
+def test_links_that_carry_no_heartbeats(
+    reporter: ClusterReporter, mute: bool, troubles: dict[str, usable.Trouble], told: list[tuple[str, str, str]]
+) -> None:
+    report = dataclasses.replace(REPORT, mute=mute)
+    built = reporter.build(values.config(), Keyring(2, {2: b"new"}), report, Facts(troubles=troubles))
+    assert [(d["kind"], d["name"], d["state"]) for d in built["deviations"]] == told
+
+
+@pytest.mark.parametrize(
+    ("group", "families", "refusal", "state", "said"),
+    [
+        ("239.1.1.1", {4, 6}, None, None, ""),
+        ("239.1.1.1", None, None, None, ""),
+        ("239.1.1.1", {6}, None, "NoAddress", "no IPv4 address of its own for mcastGroup 239.1.1.1: give it one, or "),
+        ("ff05::1", {4}, None, "NoAddress", "no IPv6 address of its own for mcastGroup ff05::1: .* an IPv4 group"),
+        ("ff05::1", set(), None, "NoAddress", "no IPv6 address"),
+        ("ff05::1", {6}, "EPERM", "Refused", "the kernel refuses heartbeats .EPERM.: look at the node's firewall"),
+    ],
+)
+def test_what_keeps_a_link_from_carrying(
+    group: str, families: set[int] | None, refusal: str | None, state: str | None, said: str
+) -> None:
+    link = Link(3, "eth0", b"", 1, up=True, promotes=True)
+    found = usable.trouble("eth0", link, ipaddress.ip_address(group), families, refusal)
+    assert (found.state if found else None) == state
+    assert found is None or re.search(said, found.text)
+    down = usable.trouble("eth0", dataclasses.replace(link, up=False), ipaddress.ip_address(group), families, refusal)
+    gone = usable.trouble("eth0", None, ipaddress.ip_address(group), families, refusal)
+    assert [t and t.state for t in (down, gone)] == ["Down", "Missing"]

@@ -6,6 +6,7 @@ from mutants.kinds import Mutant
 
 _B = "sim/test_schedules_belief.py::"
 _E = "sim/test_schedules_election.py::"
+_F = "sim/test_schedules_first_claim.py::"
 
 BELIEF = (
     Mutant(
@@ -287,5 +288,45 @@ BELIEF = (
         "out.append(Persist(dict(self._epochs)))",
         "pass",
         _E + "test_f14_the_epoch_is_persisted_with_each_claim",
+    ),
+    Mutant(
+        "claims-without-a-link",
+        "no first claim while no heartbeat link can carry a frame",
+        "contact.py",
+        "return not self.mute and (self._met",
+        "return (self._met",
+        _F + "test_no_member_claims_while_no_link_carries",
+    ),
+    Mutant(
+        "claims-as-the-link-comes",
+        "after links that carried nothing a first claim waits for initDeadInterval again",
+        "contact.py",
+        "self._listens_since_ms, self._met = now, False",
+        "pass",
+        _F + "test_a_link_that_comes_late_is_listened_on_first",
+    ),
+    Mutant(
+        "who-knew-an-owner-waits",
+        "only a first claim waits for a link and for occupied addresses",
+        "rules.py",
+        "open_to_claims &= m.following.last is not None or turn.may_claim_first",
+        "open_to_claims &= turn.may_claim_first",
+        _F + "test_an_owner_and_a_follower_go_on_when_their_links_go",
+    ),
+    Mutant(
+        "deaf-to-a-veto",
+        "no first claim while a living member has one of the addresses for good",
+        "turn.py",
+        " and not self.view.occupied",
+        "",
+        _F + "test_nobody_claims_an_address_that_a_member_has_for_good",
+    ),
+    Mutant(
+        "claims-what-it-has",
+        "a member that has one of the addresses for good is no candidate",
+        "group.py",
+        "(barred or absent or turn.occupied)",
+        "(barred or absent)",
+        _F + "test_who_has_the_address_for_good_is_no_target",
     ),
 )

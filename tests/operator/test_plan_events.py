@@ -6,7 +6,7 @@ import pytest
 
 from vyos_operator import plan
 
-from .worlds import carried_out, owned, reported, said, world
+from .worlds import at, carried_out, owned, reported, said, world
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,22 @@ def test_each_epoch_is_told_once() -> None:
     )
     assert one == again
     assert one != next_
+
+
+@pytest.mark.parametrize(
+    ("deviation", "reason"),
+    [
+        (("Heartbeat", "eth9: there is no such interface: …", "Missing"), "NoHeartbeatLink"),
+        (("Address", "192.168.0.123/24/eth0: eth0 has it for good: …", "Occupied"), "AddressOccupied"),
+        (("Address", "192.168.0.123/24/eth0", "Failed"), None),
+    ],
+)
+def test_what_keeps_a_group_from_its_first_claim_is_told_once(deviation: tuple[str, str, str], reason: str) -> None:
+    before = carried_out(world())
+    found = reported(before, said("node1", deviations=(deviation,)), said("stranger", deviations=(deviation,)))
+    told = [e for e in plan.plan_for(found).events if e["reason"] == reason]
+    assert [(e["type"], e["note"]) for e in told] == ([("Warning", f"node1: {deviation[1]}")] if reason else [])
+    assert [e for e in plan.plan_for(found).events if e["reason"] == reason] == told, "the same name: told once"
+    for entry in found.cluster["status"]["nodes"]:
+        entry["deviations"][0]["since"] = at(3600)
+    assert [e for e in plan.plan_for(found).events if e["reason"] == reason] == [], "history is no news"

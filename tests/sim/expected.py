@@ -34,11 +34,20 @@ def fitness(world: World, host: Host, group: Group) -> Fitness:
         return Fitness.UNFIT
     if not all(host.links.get(v.interface, True) for v in group.vips):
         return Fitness.UNFIT
-    if host.kernel.refuses & set(group.vips) or units & (host.systemd.fails | host.systemd.absent):
+    if (
+        occupies(host, group)
+        or host.kernel.refuses & set(group.vips)
+        or units & (host.systemd.fails | host.systemd.absent)
+    ):
         return Fitness.UNFIT
     if world.history.stands_back(host.name, group.name, bounds.of(world).placed_ms) or units & host.systemd.stuck:
         return Fitness.UNSURE
     return Fitness.FIT
+
+
+def occupies(host: Host, group: Group) -> bool:
+    """Whether its machine has one of the group's addresses for good."""
+    return any(v.address in host.around.occupied for v in group.vips)
 
 
 def monitors(host: Host, group: Group) -> int:
@@ -51,6 +60,8 @@ def rightful(world: World, group: Group) -> set[str] | None:
     fit = {h.name: fitness(world, h, group) for h in world.hosts.values()}
     if Fitness.UNSURE in fit.values():
         return None
+    if any(occupies(h, group) for h in world.hosts.values()):
+        return None  # a group that has an owner keeps it, and one that has none gets none
     able = [world.hosts[n] for n, f in fit.items() if f is Fitness.FIT]
     willing = [h for h in able if not h.config.standby] or able
     if not willing:

@@ -90,6 +90,26 @@ def _carrier(driver: Driver, names: list[str], interface: str, for_ms: str) -> b
     return bool(new)
 
 
+@kind("unnumbered", lambda rng, shape: (host(rng, shape), rng.choice(shape.interfaces), str(shape.span(rng))), weight=4)
+def unnumbered(driver: Driver, name: str, interface: str, for_ms: str) -> bool:
+    """An interface loses its own address: it takes frames, and carries none."""
+    network = driver.world.network
+    if (name, interface) in network.mute:
+        return False
+    driver.harm()
+    network.mute.add((name, interface))
+    driver.host(name).around.set_mute(interface, mute=True)
+
+    def over() -> None:
+        driver.harm()
+        network.note_cuts()
+        network.mute.discard((name, interface))
+        driver.host(name).around.set_mute(interface, mute=False)
+
+    driver.mend_later(int(for_ms), over)
+    return True
+
+
 @kind("loss", lambda rng, shape: (str(rng.choice((1, 5, 10, 20, 40))), str(2 * shape.span(rng))))
 def loss(driver: Driver, percent: str, for_ms: str) -> bool:
     """A share of all frames is lost, at random."""

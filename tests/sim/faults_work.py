@@ -33,6 +33,23 @@ def refuse(driver: Driver, name: str, group: str, for_ms: str) -> bool:
     return True
 
 
+@kind("occupy", _on_group, weight=4)
+def occupy(driver: Driver, name: str, group: str, for_ms: str) -> bool:
+    """The administrator gives the machine an address of the group for good."""
+    found, machine = driver.world.groups.get(group), driver.host(name)
+    if found is None or machine.around.occupied:
+        return False
+    driver.harm([group])
+    machine.around.occupy(*(v.address for v in found.vips))
+
+    def over() -> None:
+        driver.harm(None)
+        machine.around.occupy()
+
+    driver.mend_later(int(for_ms), over)
+    return True
+
+
 @kind("steal", lambda rng, shape: _on_group(rng, shape)[:2], weight=4)
 def steal(driver: Driver, name: str, group: str) -> bool:
     """Somebody removes the group's addresses from the interface."""

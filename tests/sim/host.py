@@ -18,6 +18,7 @@ from sim.keeper import Keeper
 from sim.kernel import Kernel
 from sim.services import Services, Systemd
 from sim.sockets import Sockets
+from sim.surroundings import Surroundings
 from vyos_agent.core import effects, events
 from vyos_agent.core.model import Config, Ending, Reason
 from vyos_agent.core.node import Node
@@ -56,7 +57,8 @@ class Host:
         """Freeze before the next effect of this kind."""
         self.on_trap: Callable[[], None] | None = None
         self.disk: dict[str, int] = {}
-        self.links: dict[str, bool] = {}
+        self.around = Surroundings(self.feed)
+        self.links = self.around.links
         self.monitors: dict[str, bool] = {}
         self.monitored_after_ms = 0
         """How long after its start the daemon has its first verdicts."""
@@ -114,8 +116,8 @@ class Host:
         self.node = Node(self.config, incarnation=incarnation, epochs=dict(self.disk), now=self.now)
         self.keeper, self.services = Keeper(self), Services(self)
         self.world.started(self)
-        links = [events.LinkChanged(name, up) for name, up in self.links.items()]
-        self.turn(*([events.Hinted(dict(self.world.status))] if self.world.status else []), *links)
+        hints = [events.Hinted(dict(self.world.status))] if self.world.status else []
+        self.turn(*hints, *self.around.events())
         if self.config.monitors:
             self.later(self.monitored_after_ms, self.tell_monitors)
 
@@ -212,7 +214,7 @@ class Host:
         self.services.serve(saved.wanted)
         self.world.restored(self)
         # A hypervisor tells a restored machine what its cables are like now
-        self.turn(*(events.LinkChanged(name, up) for name, up in self.links.items()))
+        self.turn(*self.around.events())
         self.tell_monitors()
 
     # -- time
@@ -265,8 +267,7 @@ class Host:
             self.turn()
 
     def set_link(self, interface: str, up: bool) -> None:
-        self.links[interface] = up
-        self.feed(events.LinkChanged(interface, up))
+        self.around.set_link(interface, up)
 
     def tell_monitors(self) -> None:
         """Verdicts on every monitor, as this machine's pings find them."""

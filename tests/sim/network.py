@@ -75,6 +75,8 @@ class Network:
         """(sender, receiver, interface)."""
         self.deaf: set[tuple[str, str]] = set()
         """(host, interface) whose carrier is gone."""
+        self.mute: set[tuple[str, str]] = set()
+        """(host, interface) that takes frames and carries none: without an address of the multicast group's family."""
         self.tape: collections.deque[Recorded] = collections.deque(maxlen=TAPE_MAX)
         self.pairs: dict[tuple[str, str], Pair] = collections.defaultdict(Pair)
         self.frames: collections.Counter[str] = collections.Counter()
@@ -139,8 +141,8 @@ class Network:
         return (
             (source, target) in self.cut
             or (source, target, interface) in self.cut_on
-            or (source, interface) in self.deaf
-            or (target, interface) in self.deaf
+            or not self.deaf.isdisjoint({(source, interface), (target, interface)})
+            or not self.mute.isdisjoint({(source, interface), (target, interface)})
         )
 
     def hears(self, target: str, source: str) -> bool:

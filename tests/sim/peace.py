@@ -41,7 +41,7 @@ class Peace:
         if not self.reach:
             self.harm(None)
         joined = self.reach and len(running) == len(world.hosts)
-        cut = bool(network.cut or network.cut_on or network.deaf)
+        cut = bool(network.cut or network.cut_on or network.deaf or network.mute)
         same = {(h.config.generation, h.seen_generation) for h in world.hosts.values()}
         self.joined_ms = min(self.joined_ms, now) if joined else NEVER
         self.same_ms = min(self.same_ms, now) if len(same) == 1 else NEVER

@@ -13,7 +13,7 @@ import pytest
 
 from spec.lab import VIP, Lab, Puppet, config, group
 from vyos_agent.core.announce import NEVER_MS
-from vyos_agent.core.events import Configured, Forced, LinkChanged, Served
+from vyos_agent.core.events import Configured, Forced, LinkChanged, Occupied, Served
 from vyos_agent.core.model import Cause, Force, Serving, State
 from vyos_agent.core.wire import Handover
 
@@ -34,7 +34,7 @@ class Dice:
         self.lab.meet(*self.peers)
         self.acts = (
             self.wait, self.wait, self.say, self.say, self.stall, self.hearing, self.link, self.command, self.configure,
-            self.serve, self.send, self.silence,
+            self.serve, self.send, self.silence, self.occupy,
         )  # fmt: skip
 
     @property
@@ -67,7 +67,11 @@ class Dice:
         peer.deaf = not peer.deaf
 
     def link(self) -> None:
-        self.lab.feed(LinkChanged("eth0", self.rng.random() < 0.6))
+        carries = self.rng.choice((None, None, False))
+        self.lab.feed(LinkChanged("eth0", self.rng.random() < 0.6, carries))
+
+    def occupy(self) -> None:
+        self.lab.feed(Occupied(frozenset([VIP.address] if self.rng.random() < 0.4 else [])))
 
     def command(self) -> None:
         self.lab.feed(Forced(self.rng.choice(list(Force))))

@@ -200,7 +200,8 @@ def test_no_unauthenticated_answer_enters_the_core() -> None:
 
     told = {kind.__name__ for kind in typing.get_args(events.Event)}
     assert told == {
-        "Woke", "Sent", "Held", "LinkChanged", "Monitored", "Served", "Forced", "Configured", "Hinted", "Stopping"
+        "Woke", "Sent", "Held", "LinkChanged", "Occupied", "Monitored", "Served", "Forced", "Configured", "Hinted",
+        "Stopping",
     }  # fmt: skip
 
 

@@ -157,6 +157,7 @@ def accepted() -> list[Json]:
         for h, c in (
             *((h, Cause.REQUESTED) for h in wire.Handover),
             *((wire.Handover.ASK, c) for c in Cause if c is not Cause.REQUESTED),
+            (wire.Handover.NONE, Cause.NOT_ABLE),
         )
     )
     return [

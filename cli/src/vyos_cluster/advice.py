@@ -20,6 +20,8 @@ LOST_FRAMES = 2
 GAP_FACTOR = 2
 """The dead interval should be so many times the longest gap that was measured (Linux-HA advised 1.5 to 2)."""
 
+_EXAMPLES = {4: "239.251.252.253", 6: "ff05::4:2"}
+"""Multicast groups that the API takes, by family."""
 DEAD_UNDER_MS = 30_000
 """The API takes only shorter dead intervals."""
 
@@ -30,6 +32,7 @@ class Rule(enum.StrEnum):
     ADDRESS_COLLISION = "address-collision"
     FEW_KEEPALIVES = "few-keepalives"
     MEASURED_GAP = "measured-gap"
+    MCAST_FAMILY = "mcast-family"
     MISSING_SECRET = "missing-secret"  # noqa: S105 - a rule's name
     ONE_INTERFACE = "one-interface"
     ONE_MEMBER = "one-member"
@@ -57,12 +60,32 @@ def of_spec(spec: Spec, gap_ms: int | None = None) -> Iterator[Advice]:
         )
         rest = " (unicast helps only where the node addresses are on another)" if spec.unicast else ""
         yield Advice("spec.interfaces", Rule.ONE_INTERFACE, f"{text} interface{rest}")
+    yield from _family(spec)
     if spec.pre_shared_secret.value is not None:
         text = "whoever may read this resource reads the secret; put it into a Secret and name that with secretKeyRef"
         yield Advice("spec.preSharedSecret.value", Rule.OPEN_SECRET, text)
     yield from _dead_interval(spec, gap_ms)
     for i, group in enumerate(spec.groups):
         yield from _group(f"spec.groups[{i}]", group)
+
+
+def _family(spec: Spec) -> Iterator[Advice]:
+    """An IPv4 group where every heartbeat interface has shared addresses of IPv6 only, or the other way round."""
+    group = ipaddress.ip_address(spec.mcast_group)
+    lacking, shown = f"IPv{group.version}", 10 - group.version
+    found: dict[str | None, set[int]] = {}
+    for text in (text for group_ in spec.groups for text in group_.services):
+        if isinstance(address := services.parse(text), Address):
+            found.setdefault(address.interface, set()).add(ipaddress.ip_address(address.address).version)
+    if spec.unicast or any(found.get(name) != {shown} for name in spec.interfaces):
+        return
+    names = ", ".join(spec.interfaces)
+    text = (
+        f"{group} is {lacking}, and all addresses on {names} are IPv{shown}: an interface without an {lacking} address "
+        f"of its own carries no heartbeats then, and no group gets a first owner; name an IPv{shown} group (such as "
+        f"{_EXAMPLES[shown]}), or see to it that {names} has an {lacking} address on each member"
+    )
+    yield Advice("spec.mcastGroup", Rule.MCAST_FAMILY, text)
 
 
 def claims(spec: Spec) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -62,6 +62,7 @@ def _group(node: str, cluster: Mapping[str, Any], group: Mapping[str, Any]) -> R
         "node": node,
         **{field: group[field] for field in ("state", "owner", "epoch", "reason", "services", "handover")},
         "failbackMs": group["failbackMs"],
+        "waits": group.get("waits", []),
         "monitors": len(group["monitors"]),
         "candidates": candidates,
     }
@@ -97,6 +98,8 @@ def _why(row: Row) -> Iterator[str]:
     because = f"{reason}: {REASONS.get(reason, 'a word of another release.')}" if reason else "it has just begun."
     if owner is None:
         yield f"{name}: nobody owns it, as far as {row['node']} knows."
+        if row["waits"]:
+            yield f"{row['node']} does not claim it: {'; '.join(row['waits'])}."
     else:
         yield f"{name}: {owner} owns it (epoch {row['epoch']})."
     if owner == row["node"]:
@@ -161,4 +164,7 @@ def _hindrance(candidate: Row) -> str:
         return SILENCE.get(candidate["peer"] or "", "says nothing of this group")
     if candidate["state"] == "Listening":
         return "has just started, and listens"
-    return "has lost a link of the addresses, a host service failed or is missing there, or its node is cordoned"
+    return (
+        "has lost a link of the addresses, a host service failed or is missing there, its node is cordoned, or it has "
+        "one of the addresses for good"
+    )

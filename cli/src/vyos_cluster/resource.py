@@ -22,7 +22,7 @@ AWAY = {"Dead": Presence.GONE, "Left": Presence.GONE, "Unheard": Presence.UNHEAR
 """By the states of a Peer deviation (docs/control-socket.md)."""
 WELL = {"Accepted": "True", "Programmed": "True", "Available": "True", "Verified": "True", "Degraded": "False"}
 """Of each condition, the status of a cluster that is well."""
-HINDERS = {"Interface": ("Down", "Missing"), "Address": ("NoInterface",), "Service": ("Failed", "Absent")}
+HINDERS = {"Interface": ("Down", "Missing"), "Address": ("NoInterface", "Occupied"), "Service": ("Failed", "Absent")}
 """Deviations that make a member no candidate of the groups that they concern."""
 
 
@@ -114,12 +114,28 @@ class View:
         for d in _deviations(self.entries.get(member)):
             concerned = {
                 "Interface": d.name in interfaces,
-                "Address": d.name in addresses,
+                "Address": d.name.partition(": ")[0] in addresses,
                 "Service": d.name.startswith(f"{self.spec.name}: "),
             }
             if d.state in HINDERS.get(d.kind, ()) and concerned.get(d.kind):
-                found.append(f"{d.kind} {d.name} is {d.state}")
+                found.append(d.name if d.state == "Occupied" else f"{d.kind} {d.name} is {d.state}")
         return found
+
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """Why nobody makes the first claim, as far as the living tell: an address in use, or no link at any of them."""
+        if self.owner is not None:
+            return ()
+        told = [(m, d) for m in self.living for d in _deviations(self.entries[m])]
+        addresses = _places(self.spec)[1]
+        taken = [
+            f"{m}: {d.name}"
+            for m, d in told
+            if (d.kind, d.state) == ("Address", "Occupied") and d.name.partition(": ")[0] in addresses
+        ]
+        mute = [(m, d.name) for m, d in told if d.kind == "Heartbeat"]
+        unheard = {m for m, _ in mute} >= set(self.living)
+        return (*taken, *(f"{m}: {name}" for m, name in mute if unheard))
 
     def group(self) -> Group:
         """The facts of a report."""
@@ -133,6 +149,7 @@ class View:
             members=tuple(self._members()),
             resources=tuple(_resources(self.spec)),
             monitors=tuple(Monitor(text, self._reached(asked, text)) for text in self.spec.monitors),
+            waits=self.waits,
         )
 
     def _members(self) -> Iterator[Member]:

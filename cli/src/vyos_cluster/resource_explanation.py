@@ -52,6 +52,7 @@ def row(view: View) -> Row:
         "autoFailback": view.spec.auto_failback,
         "monitors": len(view.spec.monitors),
         "members": members,
+        "waits": list(view.waits),
     }
     return found | {"why": list(_why(found))}
 
@@ -82,6 +83,8 @@ def _why(found: Row) -> Iterator[str]:
     name, owner, recorded = f"{found['cluster']}/{found['group']}", found["owner"], found["recorded"]
     if owner is None:
         yield f"{name}: no member that lives reports to own it."
+        if found["waits"]:
+            yield f"Nobody claims it: {'; '.join(found['waits'])}."
         if recorded is not None:
             yield f"Recorded is {recorded} (epoch {found['epoch']}), by its last words."
         return

@@ -34,6 +34,7 @@ def _group(node: str, cluster: Mapping[str, Any], group: Mapping[str, Any]) -> G
         members=tuple(_members(node, cluster, group)),
         resources=tuple(text.removesuffix(UNIT) for text in group["resources"]),
         monitors=tuple(Monitor(address, reachable) for address, reachable in group["monitors"].items()),
+        waits=tuple(group.get("waits", ())),
     )
 
 

@@ -85,6 +85,8 @@ class Group:
     """In order of preference: the primary first."""
     resources: tuple[str, ...]
     monitors: tuple[Monitor, ...] = ()
+    waits: tuple[str, ...] = ()
+    """Why nobody makes the first claim of it, as far as is known."""
 
     @property
     def me(self) -> Member | None:
@@ -160,7 +162,8 @@ def _phase(group: Group) -> Phase:
             return Phase.UNKNOWN
     if any(m.state in FLUX for m in group.members):
         return Phase.MOVING
-    if group.owner is None and any(m.state == STANDBY and m.candidate for m in group.members):
+    unclaimed = group.owner is None and not group.waits
+    if unclaimed and any(m.state == STANDBY and m.candidate for m in group.members):
         return Phase.MOVING  # one of them takes it in a moment
     return Phase.SETTLED
 
@@ -210,7 +213,8 @@ def _resources(group: Group, phase: Phase) -> str:
     if phase is Phase.MOVING:
         return "Resource status in transition"
     if group.owner is None:
-        return WAITING if phase is Phase.WAITING else "Active on no node: no member can take them"
+        why = "; ".join(group.waits) or "no member can take them"
+        return WAITING if phase is Phase.WAITING else f"Active on no node: {why}"
     if group.owner not in {m.name for m in group.members}:
         return f"Active on {group.owner}, which is no member"
     return f"Active on {group.role(group.owner)} {_named(group, group.owner)}"

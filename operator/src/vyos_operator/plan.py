@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from vyos_api import names
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
 from vyos_api.reasons import AcceptedReason, ConditionType, EventAction, OwnershipReason
-from vyos_api.v1alpha1 import GroupStatus, Status
-from vyos_operator import checks, health, kinds, manifests, presence, psk, status
+from vyos_api.v1alpha1 import Deviation, GroupStatus, Status
+from vyos_operator import checks, health, kinds, manifests, presence, psk, status, unclaimed
 from vyos_operator.checks import Verdict
 from vyos_operator.rotation import Rotation, rotate
 from vyos_operator.world import Body, Plan, Ref, World
@@ -66,7 +66,11 @@ def plan_for(world: World) -> Plan:
         apply=tuple(body for body, there in children if there is None or not manifests.as_built(body, there)),
         delete=_to_delete(world, verdict),
         prune=_to_prune(known, verdict),
-        events=(*_verdict_events(world, verdict, known), *_ownership_events(world, running, known)),
+        events=(
+            *_verdict_events(world, verdict, known),
+            *_ownership_events(world, running, known),
+            *_deviation_events(world, running, known),
+        ),
         status=None if status.same(fields, raw) else fields,
         holds=verdict.rendering.asked if verdict.rendering is not None else None,
     )
@@ -170,6 +174,26 @@ def _ownership_events(world: World, running: NodeConfig | None, known: Status) -
     )
 
 
+def _deviation_events(world: World, running: NodeConfig | None, known: Status) -> tuple[Body, ...]:
+    """One Event when a member begins to keep a group from its first claim; the time of that makes it unique."""
+    return tuple(
+        _event(
+            world,
+            _identity(world, "deviation", entry.name, deviation.name, deviation.since or ""),
+            action=reason,
+            reason=reason,
+            note=f"{entry.name}: {deviation.name}",
+            warning=True,
+        )
+        for entry in known.nodes
+        for deviation in entry.deviations or ()
+        if (reason := unclaimed.reason(deviation.kind, deviation.state)) is not None
+        and running is not None
+        and entry.name in running.members
+        and _is_news(world, deviation)
+    )
+
+
 def _why(world: World, group: GroupStatus) -> str:
     former = world.former.get(group.name)
     who = former if former and former != group.owner else "its former owner"
@@ -189,8 +213,8 @@ def _why(world: World, group: GroupStatus) -> str:
     return {str(reason): text for reason, text in words.items()}.get(group.reason or "", "")
 
 
-def _is_news(world: World, group: GroupStatus) -> bool:
-    since_ms = health.milliseconds(group.since)
+def _is_news(world: World, said: GroupStatus | Deviation) -> bool:
+    since_ms = health.milliseconds(said.since)
     return since_ms / 1000 > (world.now - datetime.timedelta(seconds=EVENT_AGE_MAX_S)).timestamp()
 
 

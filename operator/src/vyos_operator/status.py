@@ -22,11 +22,13 @@ from vyos_api.reasons import (
     VerifiedReason,
 )
 from vyos_api.v1alpha1 import Condition, Status
+from vyos_operator import unclaimed
 from vyos_operator.checks import Verdict, listed
 from vyos_operator.health import Health
 from vyos_operator.rotation import Rotation
 
 DEVIATIONS = {
+    unclaimed.HEARTBEAT_KIND: DegradedReason.NO_HEARTBEAT_LINK,
     "Interface": DegradedReason.INTERFACE_DOWN,
     "Monitor": DegradedReason.MONITOR_UNREACHABLE,
     "Service": DegradedReason.SERVICE_FAILED,
@@ -36,6 +38,8 @@ DEVIATIONS = {
     "Peer": DegradedReason.PEER_UNHEARD,
 }
 """What a deviation of a kind is called; a kind that is not here is OTHER, and the message has the agent's words."""
+SENTENCES = frozenset({"NoAddress", "Refused", "Occupied"})
+"""States of deviations whose name is a sentence: why, and what to do."""
 ANSWER_KIND = "Answer"
 """The kind of a deviation by which an agent tells what the LAN says of an address; its state is a VerifiedReason."""
 REFUSAL_KIND = "Configuration"
@@ -158,6 +162,14 @@ def available(running: NodeConfig | None, health: Health | None) -> Said:
         return Said(kind, "False", reasons.PENDING, "no member has reported yet")
     if health.split:
         return Said(kind, "False", reasons.SPLIT_BRAIN, _split(health))
+    for reason, why, look in (
+        (reasons.NO_HEARTBEAT_LINK, "no heartbeat link carries a frame", unclaimed.without_a_link),
+        (reasons.ADDRESS_OCCUPIED, "an address of it is in use for good", unclaimed.occupied),
+    ):
+        found = {g.name: told for g in running.groups if g.name in health.ownerless and (told := look(g, health))}
+        if found:
+            parts = (f"group {g} is not claimed: {why}: {listed(told, '; ')}" for g, told in found.items())
+            return Said(kind, "False", reason, listed(parts, "; "))
     if health.ownerless:
         message = listed((f"group {g}: {why}" for g, why in health.ownerless.items()), "; ")
         return Said(kind, "False", reasons.NO_OWNER, message)
@@ -201,8 +213,9 @@ def degraded(health: Health | None) -> Said:
     if down := _down(health):
         found[DegradedReason.MEMBER_DOWN] = down
     for member, what, name, state in (d for d in health.deviations if d[1] not in (REFUSAL_KIND, ANSWER_KIND)):
-        reason = DEVIATIONS.get(what, DegradedReason.OTHER)
-        found.setdefault(reason, []).append(f"{member}: {what} {name} is {state}")
+        reason = unclaimed.reason(what, state) or DEVIATIONS.get(what, DegradedReason.OTHER)
+        plain = what == unclaimed.HEARTBEAT_KIND or state in SENTENCES
+        found.setdefault(reason, []).append(f"{member}: {name}" if plain else f"{member}: {what} {name} is {state}")
     if not found:
         return Said(kind, "False", DegradedReason.HEALTHY, "all members are well")
     split = DegradedReason.SPLIT_BRAIN in found

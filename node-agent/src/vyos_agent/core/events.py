@@ -54,6 +54,15 @@ class LinkChanged:
 
     interface: str
     up: bool
+    carries: bool | None = None
+    """Whether a heartbeat can go out on it, as far as the shell knows. None: while it is up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Occupied:
+    """Those of the cluster's addresses that this machine has for good, set by its administrator; until told, none."""
+
+    addresses: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,5 +121,5 @@ class Stopping:
     """Leave: release everything, say so, and be done (SIGTERM, or the cluster is gone)."""
 
 
-Told = Woke | Held | LinkChanged | Monitored | Served | Forced | Configured | Hinted | Stopping
+Told = Woke | Held | LinkChanged | Occupied | Monitored | Served | Forced | Configured | Hinted | Stopping
 Event = Told | Sent

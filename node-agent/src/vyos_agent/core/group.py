@@ -166,7 +166,7 @@ class GroupMachine:
         """Whether this node could hold the group."""
         barred = self.motives.going is not None or self.me in self.group.maintenance
         absent = bool(self.group.units) and self.services.told is Serving.ABSENT
-        return self.rank >= 0 and turn.linked and not barred and not absent
+        return self.rank >= 0 and turn.linked and not (barred or absent or turn.occupied)
 
     def candidate(self, turn: Turn) -> bool:
         """Whether it should (design.md section 5, rule 2): nothing failed here just now, and it is not cordoned."""

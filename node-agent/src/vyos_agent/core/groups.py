@@ -109,6 +109,7 @@ class Groups:
                 mine=self._senses.standing(at.me, max(0, machine.rank), machine.group),
                 judged=self._senses.judged(machine.group),
                 linked=self._senses.linked(machine.group),
+                occupied=self._senses.occupies(machine.group),
             )
             rules.decide(machine, turn)
             old, new = self.entries.get(name), speak.entry(machine, turn)

@@ -188,7 +188,8 @@ class Cause(enum.IntEnum):
     NOT_STANDBY = 9
     """Refused: the target still listens, was late and judges nothing yet, lets go, or is no member of the group."""
     NOT_ABLE = 10
-    """Refused: a link is down, a service failed or is absent, or the target is in maintenance, cordoned or leaving."""
+    """Refused: a link is down, a service failed or is absent, an address is the machine's own, or the target is in
+    maintenance, cordoned or leaving."""
 
 
 class Ending(enum.StrEnum):

@@ -13,6 +13,7 @@ from typing import assert_never
 
 from vyos_agent.core import reporting, speak, wire
 from vyos_agent.core.announce import NEVER_MS
+from vyos_agent.core.contact import Contact
 from vyos_agent.core.effects import Effect, Hold, Persist, Serve, Stopped
 from vyos_agent.core.events import (
     Configured,
@@ -23,6 +24,7 @@ from vyos_agent.core.events import (
     Hinted,
     LinkChanged,
     Monitored,
+    Occupied,
     Sent,
     Served,
     Stopping,
@@ -66,6 +68,7 @@ class Node:
         self._peers = Peers(self._me, incarnation)
         self._holding = Holding()
         self._vigil = Vigil()
+        self._contact = Contact(now)
         self._farewell = Farewell()
         self._ending: Ending | None = None
         self._started_ms = now
@@ -120,6 +123,7 @@ class Node:
             links=self._senses.links(self.config),
             failed=dict(self._holding.failed),
             drops={drop.value: count for drop, count in sorted(self.drops.items())},
+            mute=self._contact.mute,
             monitors={address: self._senses.monitors.get(address) for address in self.config.monitors},
         )
 
@@ -134,9 +138,11 @@ class Node:
                 return False
             case Held():
                 self._note_held(event, now)
-            case LinkChanged(interface, up):
-                self._senses.see_link(interface, up=up)
+            case LinkChanged(interface, up, carries):
+                self._senses.see_link(interface, up=up, carries=carries)
                 self._see_carrier(now)
+            case Occupied(addresses):
+                self._senses.occupied = addresses
             case Monitored(reachable):
                 self._senses.monitors = dict(reachable)
             case Served(group, state, message):
@@ -236,6 +242,9 @@ class Node:
             over = now - self._started_ms >= self.config.init_dead_ms
             self._listened = over or self._peers.all_members_believed()
             self._peers.changed |= self._listened
+        changed = self._contact.look(self.config, self._senses, self._peers, now)
+        self._peers.changed |= changed
+        self.revision += changed
         if self._vigil.dark(now, self.config.dead_ms):
             self._groups.darken(now)
         if self._farewell.is_over_time(now):
@@ -261,6 +270,7 @@ class Node:
             heard=bool(heard),
             acknowledged=all(p.believed or any(life.acked for life in p.unproved.values()) for p in heard),
             configured_ms=self._configured_ms,
+            may_claim_first=self._contact.may_claim_first(self.config.init_dead_ms, now),
             same_generation=all(p.generation >= self.config.generation for p in living),
             dead=frozenset(p.id for p in self._peers.table.values() if not p.believed and not p.leaving),
             left=frozenset(p.id for p in self._peers.table.values() if p.leaving),
@@ -278,6 +288,8 @@ class Node:
         if outcome.relayed:
             self._answer_soon(now)
         self._decide_ms = self._groups.deadline_ms()
+        if (heard_ms := self._contact.due_ms(self.config.init_dead_ms)) > now:
+            self._decide_ms = min(self._decide_ms, heard_ms)
         epochs = self._groups.epochs()
         if not epochs.items() <= self._epochs.items():
             former = {name: epoch for name, epoch in self._epochs.items() if name not in epochs}
@@ -312,6 +324,8 @@ class Node:
 
     def _sent(self, accepted: bool, now: int) -> tuple[Effect, ...]:
         """Renew right after a frame went out; one that nobody took renews only for a node that is alone."""
+        if accepted != self._contact.accepted:
+            self._contact.accepted, self._decide_ms = accepted, now + 1
         if accepted:
             self._holding.lease.frame_sent(now, self.config.dead_ms)
         elif self._peers.living():

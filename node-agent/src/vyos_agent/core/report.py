@@ -56,6 +56,8 @@ class GroupReport:
     handover: HandoverReport | None = None
     candidates: tuple[CandidateReport, ...] = ()
     """All its members, best first: why the owner owns it (`explain`)."""
+    occupied: tuple[str, ...] = ()
+    """Living members whose machines have one of its addresses for good."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,3 +85,5 @@ class Report:
     drops: Mapping[str, int]
     monitors: Mapping[str, bool | None] = dataclasses.field(default_factory=dict)
     """Whether each monitor is reachable; None: undecided."""
+    mute: bool = False
+    """No heartbeat link can carry a frame: this member makes no first claim."""

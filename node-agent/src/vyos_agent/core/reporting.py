@@ -40,7 +40,13 @@ def _group(machine: GroupMachine, turn: Turn, held: frozenset[Vip]) -> GroupRepo
         message=_waits_for(turn) if waits and machine.group.units else machine.services.message,
         handover=_handover(machine, turn),
         candidates=_candidates(machine, turn),
+        occupied=_occupied(machine, turn),
     )
+
+
+def _occupied(machine: GroupMachine, turn: Turn) -> tuple[str, ...]:
+    found = {_name(m, turn.at.names) for m in turn.view.occupied}
+    return tuple(sorted(found | {machine.me} if turn.occupied else found))
 
 
 def _waits_for(turn: Turn) -> str:

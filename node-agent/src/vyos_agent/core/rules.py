@@ -88,6 +88,7 @@ def _standby(m: GroupMachine, turn: Turn) -> None:
         return
     damped = m.stand_back.active(turn.now) and m.following.was_mine(turn)
     open_to_claims = not turn.view.claims and turn.view.blocked_until_ms is None and m.novelty.since_ms is None
+    open_to_claims &= m.following.last is not None or turn.may_claim_first
     if not (open_to_claims and turn.at.awake and m.able(turn)) or damped:
         m.unowned_ms = None
         return

@@ -13,11 +13,23 @@ class Senses:
 
     def __init__(self) -> None:
         self._links: dict[str, bool] = {}
+        self._carries: dict[str, bool] = {}
+        self.occupied: frozenset[str] = frozenset()
+        """Addresses of the cluster that this machine has for good."""
         self.monitors: Mapping[str, bool] = {}
 
-    def see_link(self, interface: str, *, up: bool) -> None:
-        """An interface's carrier came or went."""
+    def see_link(self, interface: str, *, up: bool, carries: bool | None = None) -> None:
+        """An interface's carrier came or went. `carries`: whether a heartbeat can go out on it (None: if it is up)."""
         self._links[interface] = up
+        self._carries[interface] = up if carries is None else carries
+
+    def carries(self, interfaces: Iterable[str]) -> bool:
+        """Whether a heartbeat can go out on one of these."""
+        return any(self._carries.get(name, True) for name in interfaces)
+
+    def occupies(self, group: Group) -> bool:
+        """Whether this machine has one of the group's addresses for good."""
+        return bool(self.occupied) and any(v.address in self.occupied for v in group.vips)
 
     def up(self, interface: str) -> bool:
         """Whether it has a carrier."""

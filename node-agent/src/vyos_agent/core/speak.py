@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from vyos_agent.core import wire
+from vyos_agent.core import handover, wire
 from vyos_agent.core.effects import Send
 from vyos_agent.core.group import GroupMachine
-from vyos_agent.core.model import NOBODY, OWNING, Config, State
+from vyos_agent.core.model import NOBODY, OWNING, Cause, Config, State
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.turn import Turn
 
@@ -61,7 +61,7 @@ def entry(machine: GroupMachine, turn: Turn) -> wire.GroupEntry:
         monitors=turn.mine.monitors,
         list_hash=turn.mine.list_hash,
         handover=machine.level.kind,
-        cause=machine.level.cause,
+        cause=Cause.NOT_ABLE if turn.occupied and machine.level == handover.SILENT else machine.level.cause,
         target=machine.level.partner,
         claim_owner=heard.owner if heard else NOBODY,
         claim_epoch=heard.epoch if heard else 0,

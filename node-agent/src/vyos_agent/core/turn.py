@@ -31,6 +31,8 @@ class Instant:
     """Some other member was heard in this life, believed or not."""
     acknowledged: bool
     """Every member heard has acknowledged this life."""
+    may_claim_first: bool
+    """Frames can go out, and this node has listened since: it may claim what never had an owner."""
     same_generation: bool
     """Every living member carries this node's generation."""
     configured_ms: int
@@ -57,11 +59,18 @@ class Turn:
     """Every monitor of the group has a verdict."""
     linked: bool
     """The interfaces of all its addresses have a carrier."""
+    occupied: bool
+    """This machine has one of its addresses for good."""
 
     @property
     def now(self) -> int:
         """The instant."""
         return self.at.now
+
+    @property
+    def may_claim_first(self) -> bool:
+        """Whether this member may claim the group if it never had an owner."""
+        return self.at.may_claim_first and not self.view.occupied
 
     def name(self, member: MemberId) -> str | None:
         """A member's name; None: the configuration does not know it."""

@@ -47,6 +47,8 @@ class View:
     epoch: int
     """The highest epoch that any believed member tells."""
     standings: Mapping[MemberId, Standing]
+    occupied: frozenset[MemberId]
+    """Living members whose machines have one of its addresses for good: nobody makes a first claim."""
 
     @property
     def blocked_until_ms(self) -> int | None:
@@ -89,6 +91,7 @@ def view(peers: Peers, group: Group, reachable: frozenset[MemberId], generation:
         heard_claim=heard_claim,
         epoch=max([s.entry.epoch for s in standings.values()] + [c.epoch for c in claims.values()], default=0),
         standings=standings,
+        occupied=frozenset(m for m, s in standings.items() if s.entry.occupied),
     )
 
 

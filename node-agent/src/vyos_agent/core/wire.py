@@ -94,12 +94,17 @@ class GroupEntry:
     list_hash: int = 0
     handover: Handover = Handover.NONE
     cause: Cause = Cause.NONE
-    """Why it is asked for, or refused: the upper four bits of the handover byte."""
+    """Why it is asked for, or refused: the upper four bits of the handover byte. Of no handover: see `occupied`."""
     target: MemberId = NOBODY
     """Whom the handover concerns: the target of an owner, the owner of a target."""
     claim_owner: MemberId = NOBODY
     claim_epoch: int = 0
     claim_rank: int = 0
+
+    @property
+    def occupied(self) -> bool:
+        """The sender's machine has one of the group's addresses for good: said by a cause without a handover."""
+        return self.handover is Handover.NONE and self.cause is Cause.NOT_ABLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

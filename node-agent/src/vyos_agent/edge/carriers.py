@@ -1,4 +1,4 @@
-"""Which of a cluster's links are up: its interfaces, as the kernel says, and unicast, which is none."""
+"""Which of a cluster's links are up, and which can carry heartbeats: its interfaces, and unicast, which is none."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from vyos_agent.core.events import LinkChanged
 from vyos_agent.edge.clock import now
 from vyos_agent.edge.heartbeats import Heartbeats
 from vyos_agent.edge.links import Links
+from vyos_agent.edge.node_addresses import NodeAddresses
 from vyos_agent.edge.orders import Item
+from vyos_agent.edge.usable import Trouble, trouble
 
 
 class Carriers:
     """Of one cluster. `events` whenever its item changes, `look` whenever an interface does."""
 
-    def __init__(self, links: Links, heartbeats: Heartbeats, tell: Callable[[LinkChanged], None]) -> None:
+    def __init__(
+        self, links: Links, addresses: NodeAddresses, heartbeats: Heartbeats, tell: Callable[[LinkChanged], None]
+    ) -> None:
         self._links = links
+        self._addresses = addresses
+        self._told: dict[str, LinkChanged] = {}
+        self._soon = False
         self._heartbeats = heartbeats
         self._tell = tell
         self._item: Item | None = None
@@ -26,8 +33,9 @@ class Carriers:
     def events(self, item: Item) -> list[LinkChanged]:
         """The state of every link that matters to this member."""
         self._item = item
-        found = [LinkChanged(name, self._is_up(name)) for name in interfaces(item)]
-        return [*found, LinkChanged(UNICAST, self._unicast_is_up(item))] if UNICAST in item.core.interfaces else found
+        unicast = (UNICAST,) if UNICAST in item.core.interfaces else ()
+        self._told = {name: self._event(name, item) for name in (*interfaces(item), *unicast)}
+        return list(self._told.values())
 
     def look(self) -> None:
         """A carrier came or went, or a dead interval is over since: judge unicast."""
@@ -35,9 +43,52 @@ class Carriers:
         if item is None or UNICAST not in item.core.interfaces:
             return
         self._disarm()
-        self._tell(LinkChanged(UNICAST, self._unicast_is_up(item)))
+        self._tell_of(UNICAST, item)
         if not any(self._is_up(name) for name in item.config.interfaces):
             self._timer = asyncio.get_running_loop().call_later(item.core.dead_ms / 1000, self.look)
+
+    def link_changed(self, name: str) -> None:
+        """An interface came, went, or changed."""
+        if self._item is not None:
+            self._tell_of(name, self._item)
+            self.look()
+
+    def review(self) -> None:
+        """A frame was sent, or an address came or went: soon tell which links can carry frames now."""
+        item = self._item
+        if item is None or self._soon or all(self._event(name, item) == event for name, event in self._told.items()):
+            return
+        self._soon = True  # not at once: whoever sends is in the middle of a turn
+        asyncio.get_running_loop().call_soon(self._review)
+
+    def troubles(self) -> dict[str, Trouble]:
+        """Of each heartbeat interface that can carry no frame: why."""
+        item = self._item
+        names = item.config.interfaces if item is not None else ()
+        return {name: why for name in names if item is not None and (why := self._trouble(name, item)) is not None}
+
+    def _review(self) -> None:
+        self._soon = False
+        item = self._item
+        for name, event in list(self._told.items()) if item is not None else ():
+            if item is not None and self._event(name, item) != event:
+                self._tell_of(name, item)
+
+    def _tell_of(self, name: str, item: Item) -> None:
+        self._told[name] = self._event(name, item)
+        self._tell(self._told[name])
+
+    def _event(self, name: str, item: Item) -> LinkChanged:
+        if name == UNICAST:
+            return LinkChanged(name, self._unicast_is_up(item), self._heartbeats.unicast_accepted)
+        if name not in item.config.interfaces:
+            return LinkChanged(name, self._is_up(name))
+        return LinkChanged(name, self._is_up(name), self._trouble(name, item) is None)
+
+    def _trouble(self, name: str, item: Item) -> Trouble | None:
+        link = self._links.get(name)
+        families = self._addresses.families(link.index) if link is not None else None
+        return trouble(name, link, item.endpoint.group, families, self._heartbeats.refusal(name))
 
     def scope(self) -> int:
         """The interface that link-local monitors are on: the first with heartbeats."""

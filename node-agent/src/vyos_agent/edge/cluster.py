@@ -20,8 +20,8 @@ from vyos_agent.core.events import (
     Frame,
     Held,
     Hinted,
-    LinkChanged,
     Monitored,
+    Occupied,
     Served,
     Stopping,
 )
@@ -73,7 +73,10 @@ class Cluster:
         self._lock = single.lock(item.uid)
         self._reporter = ClusterReporter(lambda name: tools.links.get(name) is not None, now)
         self._heartbeats = Heartbeats(item, tools.links, tools.unicast, self._turn)
-        self._carriers = Carriers(tools.links, self._heartbeats, self._turn)
+        self._carriers = Carriers(tools.links, tools.addresses, self._heartbeats, self._turn)
+        self._occupied: dict[Vip, str] = {}
+        """Its addresses that this node has for good, and not from here, with the interface that has each."""
+        tools.addresses.listeners.add(self.addresses_changed)
         self._watch = tools.monitors.open(item.config.cluster, self._monitored)
         self._ownership = Ownership(
             tools.prober,
@@ -103,6 +106,7 @@ class Cluster:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
         await self._heartbeats.apply(item)
+        await self._tools.addresses.look()
         epochs = self._tools.state.epochs(core.cluster_id)
         node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
@@ -111,7 +115,7 @@ class Cluster:
         self._gaps.configure(_others(core))
         self._runner = Runner(node, self)
         self._heartbeats.listen()
-        self._runner.turn(Hinted(item.claims), *self._carriers.events(item))
+        self._runner.turn(Hinted(item.claims), *self._carriers.events(item), self._look_at_addresses())
         self._watch_monitors()
 
     async def update(self, item: Item) -> None:
@@ -121,13 +125,14 @@ class Cluster:
             self._turn(Hinted(item.claims))
         if (item.core, item.endpoint, item.config) == (before.core, before.endpoint, before.config):
             return
+        await self._tools.addresses.look()
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
         self._failed = {}
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
         self._configure_fence()
         self._gaps.configure(_others(item.core))
-        self._turn(*self._carriers.events(item), Configured(item.core))
+        self._turn(*self._carriers.events(item), self._look_at_addresses(), Configured(item.core))
         self._watch_monitors()
         self._heartbeats.settle()
         logger.info("%s: generation %d is in force", item.config.cluster, item.core.generation)
@@ -149,6 +154,7 @@ class Cluster:
             self._runner.end()
             self._tools.keeper.close(self._slot)
             self._runner = None
+        self._tools.addresses.listeners.discard(self.addresses_changed)
         self._watch.close()
         self._ownership.close()
         self._carriers.close()
@@ -176,6 +182,11 @@ class Cluster:
             failed=[vip.text for vip in self._failed],
             fence=self._fence.problem,
             answers=self._ownership.answers,
+            troubles=self._carriers.troubles(),
+            occupied=[
+                f"{vip.text}: {name} has it for good: remove it there, or take it out of the cluster"
+                for vip, name in self._occupied.items()
+            ],
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 
@@ -188,7 +199,9 @@ class Cluster:
 
     def explain(self) -> dict[str, Any] | None:
         """Why the owners own what they own; None when it is not running."""
-        return explain.cluster(self.item.config, self._runner.node.report()) if self._runner else None
+        if self._runner is None:
+            return None
+        return explain.cluster(self.item.config, self._runner.node.report(), self._carriers.troubles())
 
     def history(self) -> dict[str, Any]:
         """The moves that this member made since the cluster was started here."""
@@ -214,9 +227,20 @@ class Cluster:
         if self._runner is None or name not in self.interfaces:
             return
         self._heartbeats.link_changed(name, link)
-        self._turn(LinkChanged(name, link is not None and link.up))
-        self._carriers.look()
+        self._carriers.link_changed(name)
         self._configure_fence()
+
+    def addresses_changed(self) -> None:
+        """An address of the node's own came or went."""
+        self._carriers.review()
+        before, event = self._occupied, self._look_at_addresses()
+        if before != self._occupied:
+            self._turn(event)
+
+    def _look_at_addresses(self) -> Occupied:
+        places = sorted(_places(self.item.core))
+        self._occupied = {v: name for v in places if (name := self._tools.addresses.for_good(v.address)) is not None}
+        return Occupied(frozenset(v.address for v in self._occupied))
 
     def _turn(self, *events: Event) -> None:
         if self._runner is not None:
@@ -275,6 +299,7 @@ class Cluster:
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""
         accepted = self._heartbeats.send(datagrams)
+        self._carriers.review()
         if accepted or (self._runner is not None and is_alone(self._runner.node.report())):
             self._services.renew()
         return accepted

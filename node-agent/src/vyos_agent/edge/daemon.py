@@ -28,6 +28,7 @@ from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.manners import Manners
 from vyos_agent.edge.monitors import Monitors
+from vyos_agent.edge.node_addresses import NodeAddresses
 from vyos_agent.edge.orders import Item, Orders, Refusal
 from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.services import HostServices
@@ -93,6 +94,7 @@ class Daemon:
         self._tools = Tools(
             keeper=self._keeper,
             links=self._links,
+            addresses=NodeAddresses(self._links),
             announcer=Announcer(self._links.get),
             state=state,
             monitors=Monitors(),
@@ -147,6 +149,7 @@ class Daemon:
         self._tools.prober.close()
         await self._tools.hooks.close()
         await self._tools.services.close()
+        await self._tools.addresses.close()
         await self._links.close()
         await asyncio.to_thread(self._keeper.stop)
         await asyncio.to_thread(self._state.stop)
@@ -314,6 +317,7 @@ class Daemon:
     def _address_moved(self, index: int | None, port: int, removed: bool) -> None:
         if port and port == self._keeper.port:
             return
+        self._tools.addresses.moved()
         if removed:
             self._keeper.check(index)
         if self._seeking is None and any(cluster.item.sought for cluster in self._clusters.values()):

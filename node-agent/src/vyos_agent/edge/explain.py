@@ -6,21 +6,25 @@ Apart from the report, since the table moves with every frame that says somethin
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from vyos_agent.config import UNICAST
 from vyos_agent.core.report import CandidateReport, GroupReport, PeerReport, Report
 from vyos_agent.edge.report import STATE_NAMES
+from vyos_agent.edge.usable import Trouble
 from vyos_api.nodeconfig import Group, NodeConfig
 
 
-def cluster(config: NodeConfig, report: Report) -> dict[str, Any]:
+def cluster(config: NodeConfig, report: Report, troubles: Mapping[str, Trouble]) -> dict[str, Any]:
     """The groups that this node is a member of, and over which links it hears whom."""
     written = {group.name: group for group in config.groups}
     return {
         "cluster": config.cluster,
         "groups": [
-            _group(group) | _written(written[group.name], report) for group in report.groups if group.name in written
+            _group(group) | _written(written[group.name], report) | {"waits": _waits(group, report, troubles)}
+            for group in report.groups
+            if group.name in written
         ],
         "peers": [_peer(peer) for peer in report.peers],
     }
@@ -35,6 +39,17 @@ def _written(group: Group, report: Report) -> dict[str, Any]:
         "resources": [*(address.text for address in group.addresses), *group.units],
         "monitors": {text: report.monitors.get(str(ipaddress.ip_address(text))) for text in group.monitors},
     }
+
+
+def _waits(group: GroupReport, report: Report, troubles: Mapping[str, Trouble]) -> list[str]:
+    """Why this member does not claim a group that, as far as it knows, never had an owner."""
+    if group.owner is not None:
+        return []
+    found = [f"{name} has an address of it for good, and not from this project" for name in group.occupied]
+    if report.mute:
+        found.append("no heartbeat link carries a frame here")
+        found += [trouble.text for _, trouble in sorted(troubles.items())]
+    return found
 
 
 def _peer(peer: PeerReport) -> dict[str, Any]:

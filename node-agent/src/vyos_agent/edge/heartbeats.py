@@ -36,6 +36,8 @@ class Heartbeats:
         self._wake = wake
         self._multicast = Multicast(item.endpoint)
         self._door = hub.open(item.core.cluster_id, item.config.cluster, self._frames_came)
+        self.unicast_accepted = True
+        """Whether one member's address took the newest frame."""
         self._listening = False
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,12 +86,19 @@ class Heartbeats:
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether one interface, or one member's address, took it all."""
         sent = self._multicast.send({name: parts for name, parts in datagrams.items() if name != UNICAST})
-        return self._door.send(datagrams[UNICAST]) or sent if UNICAST in datagrams else sent
+        if UNICAST not in datagrams:
+            return sent
+        self.unicast_accepted = self._door.send(datagrams[UNICAST])
+        return self.unicast_accepted or sent
 
     @property
     def interfaces(self) -> tuple[str, ...]:
         """Those with an open socket."""
         return self._multicast.interfaces
+
+    def refusal(self, interface: str) -> str | None:
+        """Why no frame goes out on an interface, as far as the socket says; None: nothing is known against it."""
+        return self._unopened.get(interface) or self._multicast.refusal(interface)
 
     def source(self, member: str, interface: str) -> str | None:
         """The address that a member's frames come from on an interface."""

@@ -82,6 +82,10 @@ class Multicast:
         """The descriptor of its socket, -1 if it has none."""
         return self._sockets[interface][1].fileno() if interface in self._sockets else -1
 
+    def refusal(self, interface: str) -> str | None:
+        """Why the newest frame did not go out there; None: it did, or none was sent yet."""
+        return self._failing.get(interface)
+
     @property
     def interfaces(self) -> tuple[str, ...]:
         """Those with an open socket."""

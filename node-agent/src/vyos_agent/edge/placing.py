@@ -52,11 +52,11 @@ def place(wanted: Collection[Vip], scope: Collection[Vip], own: Collection[Entry
         entries = seen.entries[link.index]
         same = [e for e in entries if e.address == vip.address]
         ours = [e for e in same if _ours(e, own)]
-        if len(ours) < len(same):
-            failed[vip] = f"{vip.interface} has {vip.address} already, set by somebody else: remove it there"
-        elif ours:
+        if ours:  # it stays, also beside the same address with another prefix that somebody else has set since
             there[vip] = ours[0]
             kept.add(ours[0])
+        elif same:
+            failed[vip] = f"{vip.interface} has {vip.address} already, set by somebody else: remove it there"
         else:
             absent[vip] = Entry(link.index, vip.address, _prefix(vip, entries, own))
     mine = {v.address for v in (*scope, *wanted)} | {e.address for e in own}

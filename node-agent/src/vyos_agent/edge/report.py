@@ -13,6 +13,7 @@ from vyos_agent.config import UNFOUND, UNICAST
 from vyos_agent.core.model import Keyring, Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
+from vyos_agent.edge.usable import Trouble
 from vyos_api.nodeconfig import NodeConfig
 
 STATE_NAMES = {state: state.name.title() for state in State}
@@ -33,6 +34,10 @@ class Facts:
     """Why there is no fence, though one is wanted."""
     unfound: Collection[str] = ()
     """Addresses whose subnet no interface has."""
+    troubles: Mapping[str, Trouble] = dataclasses.field(default_factory=dict)
+    """Of heartbeat interfaces that can carry no frame: why."""
+    occupied: Collection[str] = ()
+    """Addresses that this node has for good, set by its administrator; with the cure."""
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Addresses that do not answer on the LAN as they should: NoAnswer, WrongMAC or TwoMACs."""
 
@@ -87,6 +92,8 @@ class ClusterReporter:
         found += [self._other("Multicast", name, "Lost") for name in deaf]
         down = sorted(name for name, up in links.items() if not up)
         found += [self._other("Interface", name, "Down" if self._here(name) else "Missing") for name in down]
+        found += [self._other(*told) for told in _heartbeat(report, facts.troubles)]
+        found += [self._other("Address", text, "Occupied") for text in sorted(facts.occupied)]
         found += [self._other("Address", text, "Failed") for text in sorted(facts.failed)]
         found += [self._other("Address", text, "NoInterface") for text in sorted(facts.unfound)]
         found += [self._other("Fence", facts.fence, "Failed")] if facts.fence else []
@@ -107,6 +114,15 @@ class ClusterReporter:
     def _wall_ms(self, key: object, at_ms: int | None) -> int:
         self._used.add(key)
         return self._calendar.wall_ms(key, self._clock() if at_ms is None else at_ms)
+
+
+def _heartbeat(report: Report, troubles: Mapping[str, Trouble]) -> list[tuple[str, str, str]]:
+    """Why no link carries heartbeats; while one does, why another that is up does not."""
+    if report.mute and not troubles:
+        return [("Heartbeat", "no heartbeat is accepted for sending: look at the node's firewall and log", "Refused")]
+    if report.mute:
+        return [("Heartbeat", why.text, why.state) for _, why in sorted(troubles.items())]
+    return [("Interface", w.text, w.state) for _, w in sorted(troubles.items()) if w.state not in ("Missing", "Down")]
 
 
 def is_alone(report: Report) -> bool:

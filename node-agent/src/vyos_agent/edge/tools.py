@@ -9,6 +9,7 @@ from vyos_agent.edge.arp import Announcer
 from vyos_agent.edge.hooks import Executor, Hooks
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.monitors import Monitors
+from vyos_agent.edge.node_addresses import NodeAddresses
 from vyos_agent.edge.probing import Prober
 from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.state import State
@@ -21,6 +22,7 @@ class Tools:
 
     keeper: AddressKeeper
     links: Links
+    addresses: NodeAddresses
     announcer: Announcer
     state: State
     monitors: Monitors
