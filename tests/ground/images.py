@@ -72,7 +72,7 @@ def images_of(sources: Path, tag: str) -> dict[str, Path]:
 
 
 def _base_key() -> str:
-    return digest(debian.suite(), HERE / "debian.py", *_BASE_PACKAGES)
+    return digest(BASE, debian.suite(), HERE / "debian.py", *_BASE_PACKAGES)
 
 
 def _key(name: str) -> str:
