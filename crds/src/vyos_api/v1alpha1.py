@@ -192,8 +192,8 @@ class Spec(ApiModel):
     )
     """A monitor that has not answered for this long is unreachable; more than twice keepaliveInterval."""
     init_dead_interval: Annotated[Duration, DurationField("initDeadInterval", most="24h")] = Duration(30_000, "30s")
-    """How long a member that starts, and whose heartbeats can go out, waits for the others before it claims a group; not
-    less than deadInterval."""
+    """How long a member that starts, and whose heartbeats can go out, waits for the others before it claims a group;
+    not less than deadInterval."""
     mcast_group: MulticastGroup = "239.251.252.253"
     """Multicast group for heartbeats: 239.0.0.0/8, or IPv6 of site scope or less."""
     port: Annotated[int, Field(ge=1, le=65535)] = 694
