@@ -211,3 +211,19 @@ def test_other_groups_are_claimed(tmp_path: Path) -> None:
         time.sleep(QUIET_S)
         assert found.watcher.holders(VIP) == frozenset()
         assert (found["r1"].owner("one"), found["r1"].owner("two")) == (None, "r2")
+
+
+# -- unicast
+
+
+def test_unicast_carries_what_a_misspelt_interface_does_not(tmp_path: Path) -> None:
+    nodes = {"r1": ("192.168.0.11",), "r2": ("192.168.0.12",)}
+    with routers(tmp_path) as found:
+        configure(found, "r1", interfaces=("eth9",), unicast=True, nodes=nodes)
+        found.held_by("r1")
+        assert heartbeat(found["r1"]) == [], "it is alone, and its frames go out"
+        configure(found, "r2", interfaces=("eth9",), unicast=True, nodes=nodes)
+        found.all_hear_all()
+        time.sleep(QUIET_S)
+        assert found.watcher.holders(VIP) == {"r1"}
+        assert found.watcher.most(VIP, 0) == 1
