@@ -248,11 +248,13 @@ class TestEnvironment:
         assert "--hooks=/etc/z" in heartbeat["args"]
         assert self.environ(sync)["CONTROL_SOCKET"] == "/run/x/control.sock"
 
-    def test_without_host_services_systemd_is_out_of_reach(self) -> None:
-        pod = one(render("--set=agents.hostServices=false"), "DaemonSet")["spec"]["template"]["spec"]
+    @pytest.mark.parametrize("values", ["agents.hostServices.enabled=false", "agents.hostServices=false"])
+    def test_without_host_services_systemd_is_out_of_reach(self, values: str) -> None:
+        pod = one(render(f"--set={values}"), "DaemonSet")["spec"]["template"]["spec"]
         assert {v["name"] for v in pod["volumes"]} == {"run", "state", "token"}
         assert {m["name"] for m in pod["containers"][0]["volumeMounts"]} == {"run", "state"}
         assert not [a for a in pod["containers"][0]["args"] if a.startswith("--hooks")]
+        assert "--host-services=" in pod["containers"][0]["args"], "no unit is allowed"
 
 
 class TestNamespaces:

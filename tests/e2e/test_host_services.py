@@ -101,6 +101,18 @@ def test_a_killed_agent_leaves_no_service_behind(product: Product) -> None:
         assert serving(product) == {"node2"}
 
 
+def test_a_unit_that_a_node_needs_is_left_running_everywhere(product: Product) -> None:
+    ground = product.ground
+    with product.cluster(manifest("needed", group("cluster", PAIR, "kubelet", f"{VIP}/24/eth0"))) as name:
+        assert ground.wait_holder(VIP, 30) == "node1"
+        said = product.wait_condition(name, "Degraded")
+        assert said["reason"] == "ServiceNotAllowed"
+        for node in PAIR:
+            assert f"{node}: cluster: kubelet.service: a node needs kubelet.service: " in said["message"]
+            assert ground.exec(node, "systemctl", "is-active", "kubelet").strip() == "active"
+        assert "agents.hostServices.allow" in said["message"]
+
+
 def test_dbus_restarts(product: Product) -> None:
     ground = product.ground
     with product.cluster(example("dbus")):

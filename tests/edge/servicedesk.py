@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 
 from edge import values
 from edge.hosts import Host
@@ -12,6 +13,8 @@ from vyos_agent.core.events import Served
 from vyos_agent.core.model import Config, Serving
 from vyos_agent.edge.services import HostServices, Slot
 from vyos_agent.edge.units import Times
+from vyos_api import host_units
+from vyos_api.host_units import HostUnits
 
 TIMES = Times(start_s=3, stop_s=0.7, kill_s=3, ended_s=0.4, pause_s=0.05, again_s=2, link_s=1)
 
@@ -19,12 +22,12 @@ TIMES = Times(start_s=3, stop_s=0.7, kill_s=3, ended_s=0.4, pause_s=0.05, again_
 class Desk:
     """Host services of one cluster with one group, and what they said."""
 
-    def __init__(self, host: Host, *units: str, **changes: int) -> None:
+    def __init__(self, host: Host, *units: str, allow: Sequence[str] = host_units.ALL, **changes: int) -> None:
         self.host = host
         self.units = units
         self.crashes: list[Exception] = []
         self.said: list[Served] = []
-        self.services = HostServices(address=host.address, times=TIMES)
+        self.services = HostServices(address=host.address, times=TIMES, allowed=HostUnits(allow))
         self.slot = self.open("edge", "uid-1")
         self.slot.configure(config(*units, **changes))
         self.alive = True

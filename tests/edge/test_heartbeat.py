@@ -131,3 +131,17 @@ def test_what_only_some_clusters_need_is_not_loaded() -> None:
     code = "import sys, vyos_agent.heartbeat; print([m for m in ('dbus_fast', 'pydantic', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", ["a b", "ssh,,x", "a/b"])
+def test_a_list_of_host_units_that_is_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        heartbeat.main(["--node", "r1", "--control", "x", "--host-services", text])
+    assert "--host-services: " in capsys.readouterr().err
+
+
+def test_host_units_on_the_command_line() -> None:
+    parse = heartbeat._parser().parse_args
+    assert parse(["--node=r1"]).host_services == ("*",)
+    assert parse(["--node=r1", "--host-services=ssh,openvpn@*"]).host_services == ("ssh", "openvpn@*")
+    assert parse(["--node=r1", "--host-services="]).host_services == ()

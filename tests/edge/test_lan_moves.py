@@ -18,6 +18,7 @@ from edge.lan import Lan, lan
 from edge.test_lan import SERVICES, VIP, D, K
 from edge.waiting import wait
 from vyos_agent.edge import fence
+from vyos_api import host_units
 from vyos_api.nodeconfig import NodeConfig
 
 pytestmark = pytest.mark.netns
@@ -237,6 +238,25 @@ def test_a_member_without_the_unit_is_no_candidate(routers: Lan, machines: dict[
         lambda: ("Service", f"cluster: {UNIT} does not exist on this node", "Absent") in routers["r1"].deviations(),
         "the report to name the unit",
     )
+
+
+def test_a_unit_that_is_not_allowed_is_left_as_it_is(routers: Lan, machines: dict[str, Host]) -> None:
+    for name, machine in machines.items():
+        routers[name].environment["DBUS_SYSTEM_BUS_ADDRESS"] = machine.address
+        machine.ctl("start", UNIT)
+    for router in routers.routers.values():
+        router.start("--host-services=ssh,openvpn@*")
+        router.configure(values.order(config(router.name, group={"units": (UNIT,)})))
+    routers.held_by("r1")
+    name = f"cluster: {UNIT}: the list of allowed units does not have it: {host_units.CURE}"
+    for router in routers.routers.values():
+        wait(
+            lambda router=router: ("Service", name, "NotAllowed") in router.deviations(), "the report to name the unit"
+        )
+    assert routers["r1"].cluster()["groups"][0]["services"] == []
+    assert routers["r1"].end(signal.SIGTERM) == 0
+    routers.held_by("r2", timeout_s=2)
+    assert running(machines) == {"r1", "r2"}
 
 
 def test_a_service_goes_with_its_group(serving: Lan, machines: dict[str, Host]) -> None:

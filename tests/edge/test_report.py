@@ -11,7 +11,7 @@ import pytest
 
 from edge import values
 from edge.fakes import Clock
-from vyos_agent.core.model import Keyring, Reason, State, Vip
+from vyos_agent.core.model import Keyring, Reason, Serving, State, Vip
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge import clock as clocks
 from vyos_agent.edge import usable
@@ -86,6 +86,22 @@ def test_what_ends_and_comes_again_has_a_new_time(reporter: ClusterReporter, mon
     monkeypatch.setattr(clocks.time, "time_ns", lambda: 5_000_000)
     again = build(reporter, links={"eth0": False})["deviations"]
     assert again == [{**first[0], "sinceMs": 5}]
+
+
+def test_a_host_service_that_is_not_allowed(reporter: ClusterReporter) -> None:
+    group = values.group("cluster", "192.168.0.123/24/eth0", members=("r1", "r2"))
+    config = dataclasses.replace(
+        values.config(), groups=(dataclasses.replace(group, units=("a.service", "b.service")),)
+    )
+    groups = (dataclasses.replace(REPORT.groups[0], services=Serving.RUNNING),)
+    facts = Facts(refused_units={"cluster": {"b.service": "b.service: a node needs b.service"}})
+    built = reporter.build(config, Keyring(2, {2: b"new"}), dataclasses.replace(REPORT, groups=groups), facts)
+    assert built["groups"][0]["services"] == ["a.service"]
+    ((kind, name, state),) = [(d["kind"], d["name"], d["state"]) for d in built["deviations"]]
+    assert (kind, state) == ("Service", "NotAllowed")
+    assert name == (
+        "cluster: b.service: a node needs b.service: remove it from the group, or allow it (agents.hostServices.allow)"
+    )
 
 
 @pytest.mark.parametrize("state", ["Dead", "Left", "Unheard"])

@@ -75,7 +75,9 @@ STATES = st.sampled_from(("Owner", "Standby", "Listening", "Giving"))
 DEVIATION = st.tuples(
     st.sampled_from((*DEVIATIONS, ANSWER_KIND, "Configuration", "Clock")),
     st.sampled_from((*MEMBERS, "192.168.0.123", "192.168.0.123/24/eth0: eth0 has it for good")),
-    st.sampled_from(("Dead", "Unheard", "Down", "NoAnswer", "TwoMACs", "WrongMAC", "Refused", "Burning", "Occupied")),
+    st.sampled_from(
+        ("Dead", "Unheard", "Down", "NoAnswer", "TwoMACs", "WrongMAC", "Refused", "Burning", "Occupied", "NotAllowed")
+    ),
 )
 ENTRY = st.tuples(
     st.sampled_from((3, 2)), STATES, st.sampled_from((*MEMBERS, None)), st.lists(DEVIATION, max_size=3).map(tuple)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from vyos_agent.edge.probing import Answer
+from vyos_api.host_units import CURE
 from vyos_api.reasons import VerifiedReason
 from vyos_operator import plan
 
@@ -223,6 +224,22 @@ def standby(node: str, owner: str | None = "node1", **more: Any) -> Json:
             "3/3",
             ("every group", "node1: Address 10.0.0.9/24 is NoInterface"),
             id="an address without its interface",
+        ),
+        pytest.param(
+            [
+                said(
+                    "node1",
+                    deviations=(("Service", f"cluster: kubelet.service: a node needs it: {CURE}", "NotAllowed"),),
+                    cluster=("Owner", "node1"),
+                ),
+                *STANDBYS,
+            ],
+            [owned("node1")],
+            ("True", "Available"),
+            ("True", "ServiceNotAllowed"),
+            "3/3",
+            ("every group", f"node1: cluster: kubelet.service: a node needs it: {CURE}"),
+            id="a host service that the node needs",
         ),
         pytest.param(
             [said("node1", deviations=(("Peer", "node2", "Unheard"),), cluster=("Owner", "node1")), *STANDBYS],

@@ -30,6 +30,25 @@
 {{- .Values.agents.namespace }}
 {{- end }}
 
+{{/* Whether heartbeat may speak with the node's systemd: true or false. A boolean is short for `enabled`. */}}
+{{- define "vyos-cluster.hostServices" -}}
+{{- if kindIs "bool" .Values.agents.hostServices }}
+{{- .Values.agents.hostServices }}
+{{- else }}
+{{- .Values.agents.hostServices.enabled }}
+{{- end }}
+{{- end }}
+
+{{/* The units that groups may name, with commas between them. */}}
+{{- define "vyos-cluster.hostUnits" -}}
+{{- if ne (include "vyos-cluster.hostServices" .) "true" }}
+{{- else if kindIs "bool" .Values.agents.hostServices }}
+{{- "*" }}
+{{- else }}
+{{- join "," .Values.agents.hostServices.allow }}
+{{- end }}
+{{- end }}
+
 {{- define "vyos-cluster.agentPriorityClass" -}}
 {{- .Values.agents.priorityClass.name }}
 {{- end }}

@@ -113,6 +113,8 @@ class DegradedReason(enum.StrEnum):
     """A monitor does not answer a member."""
     SERVICE_FAILED = "ServiceFailed"
     """A service did not start, or a unit is missing."""
+    SERVICE_NOT_ALLOWED = "ServiceNotAllowed"
+    """A host service is left as it is: the node needs it, or agents.hostServices.allow does not have it."""
     ADDRESS_FAILED = "AddressFailed"
     """A member's kernel refuses an address, or has no interface for it."""
     MULTICAST_LOST = "MulticastLost"

@@ -11,7 +11,7 @@ import functools
 import ipaddress
 import re
 
-from vyos_api import limits
+from vyos_api import host_units, limits
 from vyos_api.nodeconfig import Address
 from vyos_api.rules import Rule, is_ip, parse_ip
 
@@ -23,7 +23,6 @@ INTERFACE_HELP = f"1 to {limits.INTERFACE_NAME} printable ASCII characters witho
 
 _UNIT = r"^[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*$"
 """The characters of a unit's name by systemd.unit(5), a leading '@' excepted."""
-_UNIT_TYPES = ("service", "socket", "timer", "target", "path", "mount", "automount", "swap", "slice", "device", "scope")
 _NUMBERS = r"^([0-9.:]+|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F.:]*)$"
 """An address without a prefix, mistyped or not; it would pass for a unit's name."""
 _PARTS = "self.split('/')"
@@ -50,7 +49,7 @@ def parse(text: str) -> Address | Unit:
         if not rule.holds(text):
             raise ServiceError(rule.text(text))
     if "/" not in text:
-        return Unit(text if text.rpartition(".")[2] in _UNIT_TYPES and "." in text else f"{text}.service")
+        return Unit(host_units.full_name(text))
     address, prefix, *rest = text.split("/")
     interface, broadcast = (*rest, None, None)[:2]
     return Address(str(ipaddress.ip_address(address)), int(prefix), interface, broadcast)

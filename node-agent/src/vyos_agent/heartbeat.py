@@ -21,8 +21,10 @@ from vyos_agent.edge import logs, reader, requests
 from vyos_agent.edge.control import ControlError, ControlServer, InUse
 from vyos_agent.edge.daemon import Daemon
 from vyos_agent.edge.orders import Item, Orders
+from vyos_agent.edge.services import HostServices
 from vyos_agent.edge.state import State
-from vyos_api import __version__
+from vyos_api import __version__, host_units
+from vyos_api.host_units import HostUnits
 
 logger = logging.getLogger("vyos_agent.heartbeat")
 
@@ -75,7 +77,9 @@ async def _run(options: argparse.Namespace, item: Item | None) -> End:
         loop.add_signal_handler(number, leaving.ask, End.STOPPED, signal.Signals(number).name)
     loop.add_signal_handler(signal.SIGHUP, _nothing_to_read)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an earlier life has them blocked while it begins anew
-    daemon = Daemon(options.node, State(options.state), keep_configs=item is None, hooks=options.hooks)
+    services = HostServices(allowed=HostUnits(options.host_services))
+    state = State(options.state)
+    daemon = Daemon(options.node, state, keep_configs=item is None, services=services, hooks=options.hooks)
     control = _control(options, daemon, lambda: _restart(options, leaving))
     daemon.start()
     try:
@@ -214,6 +218,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "with --config and unicast: an address of another member; once for each"
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=ADDRESS", help=text)
     add("--hooks", type=Path, metavar="DIR", help="run the executables there when groups move (docs/hooks.md)")
+    text = "host units that a group may name, as globs (ssh,openvpn@*); default: all that a node does not need"
+    add("--host-services", type=_globs, default=host_units.ALL, metavar="GLOB[,GLOB]", help=text)
     level, log_format = os.environ.get("LOG_LEVEL", "INFO"), os.environ.get("LOG_FORMAT", "text")
     add("--log-level", type=_one_of(logs.LEVELS), default=level, metavar="LEVEL", help=f"{', '.join(logs.LEVELS)}")
     add("--log-format", type=_one_of(logs.FORMATS), default=log_format, metavar="FORMAT", help="text or json")
@@ -231,6 +237,13 @@ def _peer(text: str) -> tuple[str, str]:
     if not NODE.fullmatch(name) or not address:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=ADDRESS")
     return name, address
+
+
+def _globs(text: str) -> tuple[str, ...]:
+    try:
+        return host_units.patterns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _one_of(words: Sequence[str]) -> Callable[[str], str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vyos_api import limits
+from vyos_api.host_units import NOT_ALLOWED
 from vyos_api.nodeconfig import NodeConfig
 from vyos_api.reasons import (
     AcceptedReason,
@@ -38,7 +39,7 @@ DEVIATIONS = {
     "Peer": DegradedReason.PEER_UNHEARD,
 }
 """What a deviation of a kind is called; a kind that is not here is OTHER, and the message has the agent's words."""
-SENTENCES = frozenset({"NoAddress", "Refused", "Occupied"})
+SENTENCES = frozenset({"NoAddress", "Refused", "Occupied", NOT_ALLOWED})
 """States of deviations whose name is a sentence: why, and what to do."""
 ANSWER_KIND = "Answer"
 """The kind of a deviation by which an agent tells what the LAN says of an address; its state is a VerifiedReason."""
@@ -214,6 +215,8 @@ def degraded(health: Health | None) -> Said:
         found[DegradedReason.MEMBER_DOWN] = down
     for member, what, name, state in (d for d in health.deviations if d[1] not in (REFUSAL_KIND, ANSWER_KIND)):
         reason = unclaimed.reason(what, state) or DEVIATIONS.get(what, DegradedReason.OTHER)
+        if state == NOT_ALLOWED:
+            reason = DegradedReason.SERVICE_NOT_ALLOWED
         plain = what == unclaimed.HEARTBEAT_KIND or state in SENTENCES
         found.setdefault(reason, []).append(f"{member}: {name}" if plain else f"{member}: {what} {name} is {state}")
     if not found:

@@ -91,7 +91,7 @@ class Cluster:
         self._fence = Fence(item.uid, item.config.cluster, tools.executor, tools.links.get, on_change)
         self._grants: dict[Vip, Grant] = {}
         """All that the newest Hold names, with what may still be added of it."""
-        self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed)
+        self._services = tools.services.open(item.config.cluster, item.uid, self._served, self.crashed, on_change)
         self._failed: dict[Vip, str] = {}
         self._tally = metrics.Tally()
         self._gaps = Gaps()
@@ -187,6 +187,7 @@ class Cluster:
                 f"{vip.text}: {name} has it for good: remove it there, or take it out of the cluster"
                 for vip, name in self._occupied.items()
             ],
+            refused_units=self._services.refused,
             unfound=[f"{v.address}/{v.prefix}" for v in mine if v.interface == UNFOUND],
         )
 

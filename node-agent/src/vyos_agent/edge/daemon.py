@@ -72,7 +72,7 @@ class Daemon:
     ) -> None:
         """`keep_configs`: whether the state directory is where configurations come from at the next start.
 
-        `services`: for tests, another systemd than the host's. `hooks`: the directory with the administrator's.
+        `services`: what clusters may start and stop, and by which systemd. `hooks`: their directory.
         """
         self.node = node
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()

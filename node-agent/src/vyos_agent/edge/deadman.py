@@ -60,7 +60,7 @@ class DeadMan:
             await self.disarm()
             self._units, self._life_ms = units, life
             lease = f"vyos-cluster-lease-{self._name}-{_digest(*units, str(life))}.service"
-            await self._sweep(lease)
+            await self.sweep(but=lease)
             await self._make(lease, units, life)
             self._armed, self._armed_ms, self._told = lease, at_ms, False
         except Refused as error:
@@ -116,8 +116,8 @@ class DeadMan:
         finally:
             self._renewal = None
 
-    async def _sweep(self, but: str) -> None:
-        """End the leases of an earlier life that were for other services."""
+    async def sweep(self, *, but: str = "") -> None:
+        """End the leases of an earlier life that were for other services. Raises Unreachable."""
         for lease in await self._systemd.names(f"vyos-cluster-lease-{self._name}-*.service"):
             if lease != but:
                 await self._end(lease)

@@ -14,6 +14,7 @@ from vyos_agent.core.model import Keyring, Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
 from vyos_agent.edge.usable import Trouble
+from vyos_api import host_units
 from vyos_api.nodeconfig import NodeConfig
 
 STATE_NAMES = {state: state.name.title() for state in State}
@@ -40,6 +41,8 @@ class Facts:
     """Addresses that this node has for good, set by its administrator; with the cure."""
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Addresses that do not answer on the LAN as they should: NoAnswer, WrongMAC or TwoMACs."""
+    refused_units: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    """By group, the host services that this daemon may not start or stop, each with the reason."""
 
 
 class ClusterReporter:
@@ -55,7 +58,8 @@ class ClusterReporter:
     def build(self, config: NodeConfig, keyring: Keyring, report: Report, facts: Facts) -> dict[str, Any]:
         """One item of `clusters`. Of the keys it tells the numbers, and nothing else."""
         self._used = set()
-        units = {group.name: group.units for group in config.groups}
+        refused = facts.refused_units
+        units = {g.name: tuple(u for u in g.units if u not in refused.get(g.name, ())) for g in config.groups}
         links = {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)}
         alive = sum(p.state == WELL for p in report.peers)
         built = {
@@ -100,6 +104,9 @@ class ClusterReporter:
         found += [self._other("Answer", text, state) for text, state in sorted(facts.answers.items())]
         dead = sorted(text for text, verdict in report.monitors.items() if verdict is False)
         found += [self._other("Monitor", text, "Unreachable") for text in dead]
+        refused = facts.refused_units.items()
+        denied = [f"{group}: {text}: {host_units.CURE}" for group, units in refused for text in units.values()]
+        found += [self._other("Service", text, host_units.NOT_ALLOWED) for text in sorted(denied)]
         ailing = [g for g in report.groups if g.services in (Serving.FAILED, Serving.ABSENT)]
         return found + [self._other("Service", f"{g.name}: {g.message}", str(g.services)) for g in ailing]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from vyos_agent.core.events import Served
 from vyos_agent.core.model import Config, Serving
 from vyos_agent.edge.clock import now
+from vyos_api.host_units import HostUnits
 
 if TYPE_CHECKING:
     from vyos_agent.edge.deadman import DeadMan
@@ -38,10 +39,13 @@ class Slot:
         uid: str,
         answer: Callable[[Served], None],
         on_crash: Callable[[Exception], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.name = name
         self.uid = uid
         self.on_crash = on_crash
+        self._on_change = on_change
+        self._refused: dict[str, Mapping[str, str]] = {}
         self._services = services
         self._answer = answer
         self._units: Mapping[str, tuple[str, ...]] = {}
@@ -90,6 +94,16 @@ class Slot:
             del self._keepers[group]
             keeper.task.cancel()
 
+    @property
+    def refused(self) -> Mapping[str, Mapping[str, str]]:
+        """By group, the units that may not be started or stopped here, each with the reason."""
+        return {group: units for group, units in self._refused.items() if units and group in self._units}
+
+    def refuse(self, group: str, units: Mapping[str, str]) -> None:
+        """Take what a keeper finds of its units."""
+        self._refused[group] = units
+        self._on_change()
+
     async def close(self) -> None:
         """Stop whatever still runs, for a bounded time, and answer no more."""
         self.closed = True
@@ -126,8 +140,10 @@ class HostServices:
         *,
         address: str | None = None,
         times: Times | None = None,
+        allowed: HostUnits | None = None,
     ) -> None:
-        """For tests: another bus than the host's, other limits."""
+        """`allowed`: the units that clusters may name. For tests: another bus than the host's, other limits."""
+        self._allowed = allowed or HostUnits()
         self._address = address
         self._times = times
         self._systemd: Systemd | None = None
@@ -136,10 +152,15 @@ class HostServices:
         self._hostrun: HostRun | None = None
 
     def open(
-        self, name: str, uid: str, answer: Callable[[Served], None], on_crash: Callable[[Exception], None]
+        self,
+        name: str,
+        uid: str,
+        answer: Callable[[Served], None],
+        on_crash: Callable[[Exception], None],
+        on_change: Callable[[], None] = lambda: None,
     ) -> Slot:
-        """A cluster's place."""
-        slot = Slot(self, name, uid, answer, on_crash)
+        """A cluster's place. `on_change`: other units are refused than before."""
+        slot = Slot(self, name, uid, answer, on_crash, on_change)
         self._slots.append(slot)
         return slot
 
@@ -164,10 +185,11 @@ class HostServices:
         """Begin to keep a group."""
         from vyos_agent.edge import deadman, units
 
-        systemd = self.connection()
+        systemd = self._unconnected() if self._allowed.none else self.connection()
         lease = deadman.DeadMan(systemd, slot.name, slot.uid, group)
-        tell = functools.partial(slot.tell, group)
-        machine = units.UnitGroup(f"{slot.name}/{group}", systemd, lease, tell, self._times or units.Times())
+        tell, refuse = functools.partial(slot.tell, group), functools.partial(slot.refuse, group)
+        name, times = f"{slot.name}/{group}", self._times or units.Times()
+        machine = units.UnitGroup(name, systemd, lease, tell, times, self._allowed, refuse)
         task = asyncio.get_running_loop().create_task(machine.run(), name=f"services of {slot.name}/{group}")
         task.add_done_callback(functools.partial(_ended, slot))
         return Keeper(machine, lease, task)
@@ -175,11 +197,14 @@ class HostServices:
     def connection(self) -> Systemd:
         """The one connection to systemd, made with the first call."""
         if self._systemd is None:
-            from vyos_agent.edge import systemd
-
-            self._systemd = systemd.Systemd(self._address or systemd.address(), self._hint, self._link)
+            self._systemd = self._unconnected()
             self._systemd.start()
         return self._systemd
+
+    def _unconnected(self) -> Systemd:
+        from vyos_agent.edge import systemd
+
+        return systemd.Systemd(self._address or systemd.address(), self._hint, self._link)
 
     def _hint(self, unit: str) -> None:
         for slot in self._slots:

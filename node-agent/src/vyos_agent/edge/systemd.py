@@ -125,6 +125,12 @@ class Systemd:
             await self._watch(path, name)
         return Row(name, load, active, sub, path, job)
 
+    async def names_of(self, unit: str) -> frozenset[str]:
+        """The name by which it was asked for, its name proper and all its aliases."""
+        row = await self.look(unit, watch=False)
+        more = [] if row.load == NOWHERE.load else await self._property(row.path, "Unit", "Names")
+        return frozenset({unit, row.id, *more} - {""})
+
     async def start_unit(self, unit: str) -> None:
         """Queue its start."""
         await self._call("StartUnit", "ss", [unit, "replace"])

@@ -14,11 +14,13 @@ import asyncio
 import dataclasses
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vyos_agent.core.model import Serving
 from vyos_agent.edge.deadman import DeadMan
 from vyos_agent.edge.systemd import Refused, Row, Systemd, Unreachable
+from vyos_api import host_units
+from vyos_api.host_units import HostUnits
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +69,21 @@ class UnitGroup:
     """See the module's text. `serve` any time; `run` is its life."""
 
     def __init__(
-        self, name: str, systemd: Systemd, deadman: DeadMan, tell: Callable[[Serving, str], None], times: Times
+        self,
+        name: str,
+        systemd: Systemd,
+        deadman: DeadMan,
+        tell: Callable[[Serving, str], None],
+        times: Times,
+        allowed: HostUnits,
+        on_refused: Callable[[Mapping[str, str]], None],
     ) -> None:
+        """`on_refused`: the units that are not `allowed`, each with the reason, whenever they are others."""
         self.name = name
+        self._allowed = allowed
+        self._on_refused = on_refused
+        self._refused: Mapping[str, str] = {}
+        self._swept = False
         self.times = times
         self._systemd = systemd
         self._deadman = deadman
@@ -195,14 +209,19 @@ class UnitGroup:
     async def _pass(self, wanted: tuple[str, ...]) -> tuple[Serving, str]:
         problems: list[str] = []
         missing: list[str] = []
+        owned = bool(wanted)
+        await self._sort_out()
+        wanted = tuple(unit for unit in wanted if unit not in self._refused)
         for unit in reversed(self._units):
-            if unit not in wanted:
+            if unit not in wanted and unit not in self._refused:
                 await self._stop(unit, problems, missing)
         if problems:
             raise Problem(Serving.FAILED, "; ".join(problems))
         self._units = tuple(unit for unit in self._units if unit in self._configured)
         if not wanted:
             await self._deadman.disarm()
+            if owned:
+                return Serving.RUNNING, ""  # none of its units is allowed here: the addresses are served all the same
             return (Serving.ABSENT, "; ".join(missing)) if missing else (Serving.STOPPED, "")
         missing = [text for unit in wanted if (text := _unusable(unit, await self._look(unit)))]
         if missing:
@@ -213,6 +232,26 @@ class UnitGroup:
         for unit in wanted:
             await self._start(unit)
         return Serving.RUNNING, ""
+
+    async def _sort_out(self) -> None:
+        """Find the units that are not allowed: they are neither started nor stopped, by no lease of an earlier life."""
+        level, found = self._level, {}
+        for unit in self._units:
+            names = frozenset({unit}) if self._allowed.none else await self._systemd.names_of(unit)
+            why = self._allowed.refusal(names)
+            if why is not None:
+                also = sorted(names - {unit})
+                found[unit] = f"{unit}{f' ({also[0]})' if also else ''}: {why}"
+        if level != self._level:
+            raise Overtaken
+        if found != self._refused:
+            for text in sorted({*found.values()} - {*self._refused.values()}):
+                logger.error("%s: left as it is: %s: %s", self.name, text, host_units.CURE)
+            self._refused = found
+            self._on_refused(found)
+        if found and not self._swept and not self._allowed.none:
+            await self._deadman.sweep()
+            self._swept = True
 
     async def _look(self, unit: str) -> Row:
         level = self._level
