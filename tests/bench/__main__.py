@@ -18,6 +18,7 @@ from bench.plan import Job, Limits, Rest
 from bench.store import Store
 from bench.systems import SYSTEMS
 from bench.words import SETTINGS, Fault
+from vyos_api import usage
 
 INTERRUPTED = 130
 BENCH_MINUTES, DEFAULTS_MINUTES = 73.0, 240.0
@@ -83,7 +84,8 @@ def _bench(options: argparse.Namespace, limits: Limits) -> None:
             missed += lanes.work(at_once, part, deadline_s, seed, taker)
     finally:
         store.close()
-        print(table.everything(store.rows, store.rest), flush=True)
+        with usage.readable(end=False):
+            print(table.everything(store.rows, store.rest))
     for job in missed:
         say(f"no time was left for: {job}")
     whole = not (limits.systems or limits.settings or limits.faults or limits.n or missed or taker.lost)
@@ -176,4 +178,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with usage.readable():
+        sys.exit(main())

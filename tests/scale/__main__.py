@@ -26,6 +26,7 @@ from scale import machine
 from scale.fleet import CLUSTERS, Fleet
 from scale.http import Http, Json
 from sync.fakes import Daemon
+from vyos_api import usage
 from vyos_operator.kinds import PODS
 from vyos_operator.presence import HEARTBEAT, KUBE_SYNC
 
@@ -347,4 +348,5 @@ def _process(log: Path, module: Sequence[str], environment: dict[str, str]) -> I
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with usage.readable():
+        sys.exit(main(sys.argv[1:]))

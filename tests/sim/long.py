@@ -27,6 +27,7 @@ from sim.faults import KINDS
 from sim.memo import shared_decoding
 from sim.rows import ROWS
 from sim.scenario import HOUR_MS, Scenario
+from vyos_api import usage
 
 EACH_KIND_MIN = 100
 FAULTS_PER_HOUR_MIN = 30
@@ -160,4 +161,5 @@ def replay(path: pathlib.Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with usage.readable():
+        sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from vyos_api import usage
 from vyos_cluster.__main__ import app
 
 PROGRAM = "vyos-cluster"
@@ -39,4 +40,5 @@ def offer(words: Sequence[str]) -> str:
 
 def main() -> None:
     """Answer kubectl."""
-    sys.stdout.write(offer(sys.argv[1:]))
+    with usage.readable():
+        sys.stdout.write(offer(sys.argv[1:]))

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from vyos_api import names, reference, yaml_writer
+from vyos_api import names, reference, usage, yaml_writer
 from vyos_api.durations import Duration
 from vyos_api.v1alpha1 import VyosCluster
 
@@ -143,7 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="the repository")
     options = parser.parse_args(arguments)
     if options.print:
-        print(plain(), end="")
+        with usage.readable():
+            print(plain(), end="")
         return 0
     if options.root == REPOSITORY and not (REPOSITORY / "pyproject.toml").is_file():
         parser.error("--root: this package is installed and knows no repository; name its folder, or use --print")

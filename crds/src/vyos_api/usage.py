@@ -5,8 +5,10 @@ Without argparse, which such a process would hold for its whole life. No process
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vyos_api import __version__
 
@@ -17,14 +19,30 @@ BAD_USAGE = 2
 def answer(text: str, arguments: Sequence[str]) -> None:
     """Answer what a person asks, and end; without arguments do nothing. `text` begins with "usage: PROGRAM"."""
     program = text.split()[1]
-    match arguments:
-        case []:
-            return
-        case ["--version"]:
-            print(program, __version__)
-        case ["--help" | "-h"]:
-            print(text, end="")
-        case [first, *_]:
-            print(f"{program}: {first!r}: takes no arguments but --help or --version\n{text}", end="", file=sys.stderr)
-            sys.exit(BAD_USAGE)
+    with readable():
+        match arguments:
+            case []:
+                return
+            case ["--version"]:
+                print(program, __version__)
+            case ["--help" | "-h"]:
+                print(text, end="")
+            case [first, *_]:
+                reason = f"{first!r}: takes no arguments but --help or --version"
+                print(f"{program}: {reason}\n{text}", end="", file=sys.stderr)
+                sys.exit(BAD_USAGE)
     sys.exit()
+
+
+@contextlib.contextmanager
+def readable(*, end: bool = True) -> Iterator[None]:
+    """Where the reader of the output ends before it (`| head`), end with exit code 1 and no traceback, or go on."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        if end:
+            sys.exit(1)

@@ -6,12 +6,15 @@ need not stand on a command line. Prints the answer; the exit code is 0 when it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from vyos_api import usage
 
 TIMEOUT_S = 90.0
 """Longer than the longest poll (edge.requests.TIMEOUT_MAX_MS)."""
@@ -21,23 +24,51 @@ class ControlError(Exception):
     """The daemon cannot be asked; the text says why."""
 
 
-def request(path: str | Path, op: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Ask, and return the whole answer. Raises ControlError."""
-    line = json.dumps({**(fields or {}), "op": op}).encode() + b"\n"
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(TIMEOUT_S)
-            sock.connect(str(path))
+class Session:
+    """One connection for several requests. It is made with the first, and again after an error."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._open = contextlib.ExitStack()
+        self._connected: tuple[socket.socket, BinaryIO] | None = None
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def request(self, op: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask, and return the whole answer. Raises ControlError."""
+        line = json.dumps({**(fields or {}), "op": op}).encode() + b"\n"
+        try:
+            sock, answers = self._connected or self._connect()
             sock.sendall(line)
-            with sock.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-    except OSError as error:
-        raise ControlError(f"{path}: {error.strerror or error}") from None
-    except ValueError:
-        raise ControlError(f"{path}: the daemon closed the connection, or answered no JSON") from None
-    if not isinstance(answer, dict):
-        raise ControlError(f"{path}: the answer is no object")
-    return answer
+            answer = json.loads(answers.readline())
+        except OSError as error:
+            self.close()
+            raise ControlError(f"{self}: {error.strerror or error}") from None
+        except ValueError:
+            self.close()
+            raise ControlError(f"{self}: the daemon closed the connection, or answered no JSON") from None
+        if not isinstance(answer, dict):
+            raise ControlError(f"{self}: the answer is no object")
+        return answer
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        self._connected = None
+        self._open.close()
+
+    def _connect(self) -> tuple[socket.socket, BinaryIO]:
+        sock = self._open.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        sock.settimeout(TIMEOUT_S)
+        sock.connect(str(self._path))
+        self._connected = sock, self._open.enter_context(sock.makefile("rb"))
+        return self._connected
+
+
+def request(path: str | Path, op: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Ask once, and return the whole answer. Raises ControlError."""
+    with contextlib.closing(Session(path)) as session:
+        return session.request(op, fields)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ControlError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(answer, indent=2))
+    with usage.readable():
+        print(json.dumps(answer, indent=2))
     return 0 if answer.get("ok") is True else 1
 
 
