@@ -60,6 +60,7 @@ class Daemon:
         self.path = str(path)
         self.answers = dict(answers)
         self.asked: list[dict[str, Any]] = []
+        self.connections = 0
 
     def answer(self, line: bytes) -> bytes:
         request = json.loads(line)
@@ -75,6 +76,7 @@ def daemon(path: Path, **answers: Mapping[str, Any]) -> Iterator[Daemon]:
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            built.connections += 1
             for line in self.rfile:
                 self.wfile.write(built.answer(line))
 

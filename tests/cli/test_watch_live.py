@@ -104,6 +104,23 @@ def test_on_a_short_terminal_what_is_wrong_is_seen_and_ctrl_c_ends_it(told: Daem
         assert "Traceback" not in seen.text
 
 
+def test_one_connection_and_no_request_while_nothing_changes(told: Daemon) -> None:
+    report = dict(told.answers["report"]["report"])
+    told.answers["report"] = {"ok": True, "report": report | {"revision": 7}}
+    with terminal("watch", "--socket", told.path) as seen:
+        seen.shows("Groups, seen by r1")
+        told.answers["report"] = {"ok": True, "report": report | {"revision": 8, "deviations": []}}
+        end = time.monotonic() + START_S
+        while {"op": "report", "after": 8, "timeoutMs": 1000} not in told.asked:
+            assert time.monotonic() < end, told.asked
+            time.sleep(0.05)
+    first, *later = [request for request in told.asked if request["op"] == "report"]
+    assert first == {"op": "report"}
+    assert all(r["timeoutMs"] == 1000 for r in later), "the daemon answers when its report changes, or after a second"
+    assert len(told.asked) <= 3 * (1 + len(later))
+    assert told.connections == 1
+
+
 @pytest.mark.parametrize("op", ["report", "explain", "metrics"])
 def test_a_daemon_of_another_release_is_told_and_watched_on(told: Daemon, op: str) -> None:
     whole = told.answers[op]

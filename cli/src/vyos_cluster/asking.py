@@ -31,7 +31,7 @@ def split(target: str | None) -> tuple[str | None, str | None]:
     return cluster or None, group
 
 
-def ask(where: Path | Agent, op: str, **fields: Any) -> dict[str, Any]:
+def ask(where: Path | control.Session | Agent, op: str, **fields: Any) -> dict[str, Any]:
     """The answer to an op, of this router's daemon or of an agent's.
 
     Raises control.ControlError, also when the daemon refuses, and kubectl.ApiError.

@@ -6,7 +6,7 @@ On a terminal one table is drawn over and over; into a pipe each change is print
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +18,14 @@ from rich.text import Text
 from vyos_agent import control
 from vyos_cluster import resource_picture
 from vyos_cluster.asking import ask, refusals
-from vyos_cluster.kubectl import ApiError, Kubectl
+from vyos_cluster.kubectl import ApiError
 from vyos_cluster.printing import table
 from vyos_cluster.roads import AGENTS, Api, Context, Kubeconfig, Namespace, OptionalSocket, road
 
 INTERVAL_S, API_INTERVAL_S = 0.2, 1.0
-"""Between two looks. Each look at Kubernetes is a list of all VyosClusters, so these are fewer."""
+"""Between two looks, at least. Each look at Kubernetes is a list of all VyosClusters, so these are fewer."""
+POLL_MS = 1000
+"""How long the daemon keeps the question for its report while nothing changes: at rest, one look in so long."""
 REACHED = {True: ("Reachable", "green"), False: ("Unreachable", "red"), None: ("Undecided", "")}
 
 
@@ -75,36 +77,36 @@ def command(
     """
     where = road(ctx, socket, api, context, kubeconfig)
     console = Console()
+    look = _Router(where).look if isinstance(where, Path) else lambda: resource_picture.picture(where.clusters())
     if once:
         with refusals("watch", ApiError):
-            console.print(_look(where))
+            console.print(look())
         return
     try:
-        _follow(console, where)
+        _follow(console, look, INTERVAL_S if isinstance(where, Path) else API_INTERVAL_S)
     except KeyboardInterrupt:
         return
 
 
-def _follow(console: Console, where: Path | Kubectl) -> None:
-    interval_s = INTERVAL_S if isinstance(where, Path) else API_INTERVAL_S
+def _follow(console: Console, look: Callable[[], RenderableType], interval_s: float) -> None:
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                live.update(_look_or_wait(where), refresh=True)
+                live.update(_look_or_wait(look), refresh=True)
                 time.sleep(interval_s)
     before = ""
     while True:
         with console.capture() as capture:
-            console.print(_look_or_wait(where))
+            console.print(_look_or_wait(look))
         if capture.get() != before:
             before = capture.get()
             typer.echo(before)
         time.sleep(interval_s)
 
 
-def _look_or_wait(where: Path | Kubectl) -> RenderableType:
+def _look_or_wait(look: Callable[[], RenderableType]) -> RenderableType:
     try:
-        return _look(where)
+        return look()
     except control.ControlError as error:
         return Text(f"waiting for the daemon: {error}", "red")
     except ApiError as error:
@@ -113,7 +115,18 @@ def _look_or_wait(where: Path | Kubectl) -> RenderableType:
         return Text(f"the daemon is of another release: its answer has no {error}", "red")
 
 
-def _look(where: Path | Kubectl) -> RenderableType:
-    if isinstance(where, Kubectl):
-        return resource_picture.picture(where.clusters())
-    return picture(ask(where, "report")["report"], ask(where, "explain"), ask(where, "metrics")["metrics"])
+class _Router:
+    """This router's daemon, asked over one connection, and at rest once in POLL_MS: its loop has better work."""
+
+    def __init__(self, socket: Path) -> None:
+        self._session = control.Session(socket)
+        self._revision: int | None = None
+
+    def look(self) -> RenderableType:
+        """The present picture; after the first as soon as the report is another one, or POLL_MS are over."""
+        after = {} if self._revision is None else {"after": self._revision, "timeoutMs": POLL_MS}
+        self._revision = None
+        report = ask(self._session, "report", **after)["report"]
+        found = picture(report, ask(self._session, "explain"), ask(self._session, "metrics")["metrics"])
+        self._revision = report.get("revision")
+        return found
