@@ -377,7 +377,7 @@ async def test_a_node_that_was_rolled_back_begins_anew(desk: Desk) -> None:
     await desk.owns("edge")
     before = next(iter(desk.daemon._clusters.values()))
     before.stopped(Ending.ROLLED_BACK)
-    await until(lambda: before not in desk.daemon._clusters.values())
+    await until(lambda: before not in desk.daemon._clusters.values() and desk.daemon._refused)
     assert [r["message"] for r in (await desk.report())["refused"]] == [
         "this node was rolled back or cloned; it begins anew"
     ]
