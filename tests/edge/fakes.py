@@ -58,7 +58,8 @@ class FakeKernel:
             if put.new and put.entry in self.held:
                 number = errno.EEXIST
             if not number:
-                self.held[put.entry] = put.life_s
+                self.held.pop(put.entry, None)  # equal entries may differ in their broadcast
+                self.held[dataclasses.replace(put.entry, broadcast=put.broadcast)] = put.life_s
             answers.append(OSError(number, "refused here") if number else None)
         return answers
 

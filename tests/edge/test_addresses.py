@@ -22,7 +22,7 @@ from vyos_agent.edge.links import Links
 VIP = Vip("192.168.0.123", 24, "eth0")
 OTHER = Vip("192.168.0.124", 24, "eth0")
 V6 = Vip("fd00::123", 64, "eth0")
-ENTRY = Entry(2, "192.168.0.123", 24)
+ENTRY = Entry(2, "192.168.0.123", 24, broadcast="192.168.0.255")
 
 
 class Desk:

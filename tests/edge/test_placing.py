@@ -46,7 +46,7 @@ def test_another_shared_address_does_not_count_as_the_subnet() -> None:
 
 @pytest.mark.parametrize("prefix", [24, 32])
 def test_what_is_there_stays_as_it_is(prefix: int) -> None:
-    there = Entry(2, "192.168.0.123", prefix)
+    there = Entry(2, "192.168.0.123", prefix, broadcast="192.168.0.255" if prefix == 24 else None)
     found = place(OWN, there)
     assert found.there == {VIP: there}
     assert (found.absent, found.surplus, found.failed) == ({}, (), {})

@@ -108,7 +108,7 @@ LEASE = (
         "standby-unswept",
         "standby is said only after the kernel holds nothing any more",
         "rules.py",
-        "return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)",
+        "return held is not None and (held - but).isdisjoint(m.group.vips)",
         "return True",
         _L + "test_f9b_standby_is_said_only_after_the_sweep",
     ),

@@ -15,6 +15,7 @@ from sim.network import NEVER_MS
 from sim.peace import NEVER
 from sim.services import RETRY_MS
 from vyos_agent.core.model import State, Vip
+from vyos_agent.core.relocation import UNNUMBERED_MS
 
 if typing.TYPE_CHECKING:
     from sim.world import World
@@ -35,6 +36,7 @@ class Excuses:
         found = [
             (since + limits.drift(limits.dead_ms), "the grain of two clocks"),
             self._handed(name, x, y, since, limits),
+            self._relocated(vip, x, y, since, limits),
             self._apart(x, y, since, limits.contact_ms + bounds.REMOVE_MS),
             self.paused(x, limits),
             self.paused(y, limits),
@@ -77,6 +79,19 @@ class Excuses:
                 given_ms = down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS
                 end_ms = max(end_ms, given_ms + limits.drift(3_000), host.up_ms + limits.contact_ms)
         return end_ms, "handover"
+
+    def _relocated(self, vip: Vip, x: str, y: str, since: int, limits: bounds.Bounds) -> Excuse:
+        """The former owner keeps an address that moved to another group until the new one has said that it has it."""
+        keeper = next((h for h in (x, y) if (vip, h) in self._world.history.relocated), None)
+        if keeper is None or self._world.history.relocated[vip, keeper] < since:
+            return NEVER_MS, "not moved between groups"
+        end_ms = (
+            max(since + UNNUMBERED_MS, self._world.network.lost_ms(x, y) + limits.keepalive_ms) + limits.handover_ms
+        )
+        down = self._world.history.downs.get(keeper)
+        if down is not None and down.at_ms >= since:
+            end_ms = max(end_ms, down.at_ms + bounds.GIVEN_LIFE_MS + LATE_MS + limits.drift(3_000))
+        return end_ms, f"{keeper} keeps it for another group"
 
     def _apart(self, x: str, y: str, since: int, after_ms: int) -> Excuse:
         """(iii): members cut from each other, both ways or one, until 2 x keepalive after contact."""

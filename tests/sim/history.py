@@ -68,6 +68,8 @@ class History:
             lambda: collections.deque(maxlen=GIVINGS_MAX)
         )
         """By group: the last times that it was given away."""
+        self.relocated: dict[tuple[Vip, str], int] = {}
+        """(address, host): when the host last held it for the owner of another group."""
         self.downs: dict[str, Down] = {}
         self.failed_ms: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
         """By host and group: when it could not bring the group up, or move it."""

@@ -211,7 +211,7 @@ def test_f18_a_new_group_waits_until_every_living_member_knows_it() -> None:
     assert world.owners("h") == {"a"}, transcript(world)
 
 
-def test_f18_an_address_that_changes_its_group_is_never_held_twice() -> None:
+def test_f18_an_address_that_changes_its_group_is_held_twice_as_in_a_handover_only() -> None:
     """F18: "Address moved g1@A -> g2@B: B adds before A removes." """
     moved = Vip("192.168.0.200", 24, "eth0")
     one, two = group("g1", "ab"), group("g2", "ba", vip=Vip("192.168.0.124", 24, "eth0"))
@@ -224,7 +224,8 @@ def test_f18_an_address_that_changes_its_group_is_never_held_twice() -> None:
     reconfigure(world, "a", groups=new)
     world.run(2 * D)
     assert world.holders(moved) == {"b"}, transcript(world)
-    assert world.overlap_ms(since, moved) == 0
+    assert world.dark_ms(since, moved) == 0
+    assert world.overlap_ms(since, moved) <= 20 + 2 + 2 * 3 + 5
 
 
 def test_f4_maintenance_on_all_releases_and_a_cordon_on_all_keeps() -> None:

@@ -81,7 +81,7 @@ def test_a_short_run_does_not_pass_for_a_full_one() -> None:
 
 def test_what_is_broken_is_seen_and_its_schedule_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A core that never says that its addresses are gone before they are: one of the mutants, by hand."""
-    monkeypatch.setattr(rules, "_is_swept", lambda machine, turn: True)
+    monkeypatch.setattr(rules, "_is_swept", lambda machine, turn, **but: True)
     scenario = Scenario.drawn("check/2/any")
     noise = Burst((Fault(5, "wall-step", ("a", "50")), Fault(5, "hint", ("b", "g0", "3"))), "settled")
     apart = Fault(5, "partition", ("a|b,c,d,e,f,g,h", str(4 * scenario.shape.dead_ms)))

@@ -98,7 +98,9 @@ class Words:
     def _standby(self, world: World, host: Host, entry: GroupEntry) -> None:
         for group in host.config.groups:
             name = group.name
-            if group.id == entry.group and not world.held[host.name].isdisjoint(group.vips):
+            assert host.node is not None
+            held = world.held[host.name] - host.node.relocated
+            if group.id == entry.group and not held.isdisjoint(group.vips):
                 self._fail(
                     "standby means swept",
                     'it says "standby" only after it has swept or adopted what an earlier life left; the loser removes '

@@ -142,6 +142,8 @@ class World:
     def stepped(self, host: Host, event: Event, at_ms: int) -> None:
         if isinstance(event, Served):
             self.history.served(host, event)
+        if host.node is not None:
+            self.history.relocated |= {(vip, host.name): self.now for vip in host.node.relocated}
         if self.invariants is not None:
             self.invariants.stepped(host, at_ms)
 

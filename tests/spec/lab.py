@@ -63,10 +63,6 @@ class Puppet:
         self.leaving = False
         self.deaf = False
         """Hears nothing any more, so that it acknowledges nothing new."""
-        self.hears: str | None = None
-        """Hears this link of the node only; None: all."""
-        self.link = 0
-        """Over which link its frames come."""
         self.heard: tuple[int, int, int] | None = None
         """Incarnation, sequence and time of the node's newest frame."""
         self.groups: dict[GroupId, wire.GroupEntry] = {}
@@ -111,7 +107,7 @@ class Puppet:
             generation=self.generation,
             leaving=self.leaving,
             answer_please=False,
-            link=self.link,
+            link=0,
             peers=tuple(sorted(lists.values(), key=lambda p: p.member)),
             groups=tuple(self.groups.values()),
         )
@@ -125,7 +121,7 @@ class Puppet:
     def say(self, **fields: Any) -> bytes:
         """Say it now; the datagram, for a recorder."""
         data = self.sealed(**fields)
-        self.lab.hear(data, self.lab.node.config.interfaces[self.link] if self.link else None)
+        self.lab.hear(data)
         return data
 
     def entry(self, age_ms: int = 1, *, state: wire.PeerState = wire.PeerState.ALIVE) -> wire.PeerEntry:
@@ -254,7 +250,7 @@ class Lab:
             assert isinstance(beat, wire.Beat), beat
             self.said.append((self.now, beat))
             for puppet in self.puppets:
-                if self.accepts and not puppet.deaf and (puppet.hears is None or puppet.hears in datagrams):
+                if self.accepts and not puppet.deaf:
                     puppet.heard = (beat.incarnation, beat.sequence, self.now)
         self.feed(events.Sent(self.accepts))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spec.lab import INIT, VIP, K, Lab, config, group, owner, owning
-from vyos_agent.core.effects import Decided
-from vyos_agent.core.events import Configured
+from spec.lab import INIT, VIP, D, K, Lab, config, group, owner, owning
+from vyos_agent.core.effects import Announce, Decided
+from vyos_agent.core.events import Configured, LinkChanged
 from vyos_agent.core.model import Config, Reason, State, Vip
 
 TWO = Vip("192.0.2.124", 24, "eth0")
@@ -109,6 +109,73 @@ def test_a_changed_setting(change: dict[str, int]) -> None:
     assert [d for d in lab.decided()[before:] if d.group == "g" and d.before != d.after] == []
     assert lab.peer("b") == "Alive"
     assert lab.holds() == {VIP}
+
+
+@pytest.mark.parametrize("how", ["ready", "late", "relayed", "never"])
+def test_an_address_that_moves_to_another_group(how: str) -> None:
+    """[SKEW-7] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
+    unannounced, until the owner of that group says with that generation that its kernel holds its addresses, and for 20
+    ms more; but no longer than initDeadInterval and a dead interval, and not beside an owner that it does not hear
+    directly.
+    """
+    lab = Lab(config(groups=[group(vips=(VIP, TWO)), group("h", members="ba", vips=())]))
+    peer = lab.puppet("b").stands(State.STANDBY).stands(State.OWNER, "h", epoch=3)
+    lab.meet(peer).run(2 * K)
+    lab.feed(newer(lab.node.config, group(), group("h", members="ba", vips=(TWO,))))
+    since = lab.now
+    lab.run(K)
+    assert lab.holds() == {VIP, TWO}, "b has not the configuration, whatever it says"
+    peer.generation = 2
+    peer.stands(State.OWNER, "h", epoch=3, ready=False).say()
+    lab.run(2 * K)
+    assert lab.holds() == {VIP, TWO}
+    assert {life for _, life in lab.lives_ms()[-2:]} == {1_000}
+    match how:
+        case "ready" | "late":
+            lab.run(0 if how == "ready" else D)
+            peer.stands(State.OWNER, "h", epoch=3).say()
+            lab.run(19)
+            assert lab.holds() == {VIP, TWO}
+            lab.run(5)
+            assert lab.holds() == {VIP}
+        case "relayed":
+            lab.feed(LinkChanged("eth0", False))
+            lab.run(5)
+            assert lab.holds() == {VIP}
+        case "never":
+            lab.run(since + INIT + D - lab.now - 5)
+            assert lab.holds() == {VIP, TWO}
+            lab.run(10)
+            assert lab.holds() == {VIP}
+
+
+def test_an_address_that_moves_is_not_announced() -> None:
+    """[SKEW-7] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
+    unannounced, until the owner of that group says with that generation that its kernel holds its addresses, and for 20
+    ms more; but no longer than initDeadInterval and a dead interval, and not beside an owner that it does not hear
+    directly.
+    """
+    lab = Lab(config(groups=[group(vips=(VIP, TWO)), group("h", members="ba", vips=())], announce_refresh_ms=K))
+    peer = lab.puppet("b").stands(State.STANDBY).stands(State.OWNER, "h", epoch=3)
+    lab.meet(peer).run(2 * K)
+    lab.feed(newer(lab.node.config, group(), group("h", members="ba", vips=(TWO,))))
+    since = lab.now
+    lab.run(D)
+    told = [effect.vips for at, effect in lab.did if at > since and isinstance(effect, Announce)]
+    assert told
+    assert all(TWO not in vips for vips in told)
+
+
+@pytest.mark.parametrize("change", [{"prefix": 16}, {"broadcast": "192.0.2.254"}, {"interface": "eth1"}])
+def test_an_address_in_another_form(change: dict[str, Any]) -> None:
+    """[SKEW-8] An address whose prefix, broadcast or interface a new configuration changes must not be taken for
+    new.
+    """
+    lab, _ = owning()
+    new = dataclasses.replace(VIP, **change)
+    lab.feed(newer(lab.node.config, group(vips=(new,))))
+    lab.run(K + 5)
+    assert lab.holds() == {new}, "though b has not the configuration yet"
 
 
 # -- announcements

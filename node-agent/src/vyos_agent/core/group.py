@@ -27,6 +27,7 @@ from vyos_agent.core.following import Following
 from vyos_agent.core.model import EPOCH_MAX, OWNING, Force, Group, MemberId, Reason, Serving, State, Vip
 from vyos_agent.core.motives import Motives
 from vyos_agent.core.novelty import Novelty
+from vyos_agent.core.relocation import Relocated
 from vyos_agent.core.services import Backoff, Services
 from vyos_agent.core.status_claim import StatusClaims
 from vyos_agent.core.turn import Turn
@@ -100,6 +101,8 @@ class GroupMachine:
         """What this member's frame says of a handover."""
         self.adoption: adoption.Adoption | None = None
         self.novelty = Novelty(fresh_since_ms)
+        self.relocated: dict[Vip, Relocated] = {}
+        """Addresses that are another group's now, and held until its owner has them."""
         self.unowned_ms: int | None = None
         """Since when this member could claim the group, which has no owner."""
         self.candidate_since: int | None = None
@@ -118,17 +121,19 @@ class GroupMachine:
         """The addresses that this node must hold now."""
         if self.adoption is not None:
             return tuple(v for v in self.group.vips if v in self.adoption.vips)
-        return tuple(v for v in self.group.vips if v not in self.novelty.vips) if self.state in OWNING else ()
+        own = tuple(v for v in self.group.vips if v not in self.novelty.vips) if self.state in OWNING else ()
+        return (*own, *self.relocated)
 
     @property
     def renewed(self) -> tuple[Vip, ...]:
         """Those of them that it may add and renew."""
-        return self.wanted if self.state in OWNING and self.state is not State.SUSPENDED else ()
+        return self.wanted if self.state in OWNING and self.state is not State.SUSPENDED else tuple(self.relocated)
 
     @property
     def announced(self) -> tuple[Vip, ...]:
         """Those of which it may tell the LAN; one that gives them away says nothing more."""
-        return self.wanted if self.state in (State.OWNER, State.ASKING) else ()
+        wanted = self.wanted if self.state in (State.OWNER, State.ASKING) else ()
+        return tuple(v for v in wanted if v not in self.relocated)
 
     @property
     def brief(self) -> bool:
@@ -144,12 +149,13 @@ class GroupMachine:
     def busy(self) -> bool:
         """Whether something of it is here still: an address, or a host service that may yet be stopped."""
         serving = self.services.wanted is not None and not self.services.stopped(self.group.units)
-        return self.state in OWNING or self.state is State.YIELDING or (serving and not self.services.cannot_stop())
+        held = self.state in OWNING or self.state is State.YIELDING or bool(self.relocated)
+        return held or (serving and not self.services.cannot_stop())
 
     @property
     def watchful(self) -> bool:
         """Whether an acknowledgement alone, with no other news, may change something."""
-        waits = self.unowned_ms is not None or self.cut is not None
+        waits = self.unowned_ms is not None or self.cut is not None or bool(self.relocated)
         stated = self.state is State.OWNER and self.status_claims.pending is not None
         return self.hurried or waits or stated or self.adoption is not None or self.state is State.SUSPENDED
 
@@ -201,6 +207,7 @@ class GroupMachine:
             due.append(self.cut.at_ms + CUT_PATIENCE_MS)
         if self.adoption is not None:
             due += self.adoption.due_ms, self.adoption.end_ms
+        due += [ms for r in self.relocated.values() for ms in r.due_ms(turn.at.config)]
         return min((d for d in due if d > turn.now), default=NEVER_MS)
 
     # -- transitions
@@ -257,6 +264,8 @@ class GroupMachine:
         """Own it no more: the addresses are removed, and only then this member says so."""
         assert self.state in OWNING, self.state
         self.announcer.cancel()
+        if reason is not Reason.REMOVED:
+            self.relocated.clear()
         self._become(State.YIELDING, reason, now, peer)
 
     def gone(self, now: int) -> None:
@@ -266,6 +275,7 @@ class GroupMachine:
     def sleep(self, now: int) -> None:
         """This process was late: an owner waits to be acknowledged again, anybody else listens first."""
         self.announcer.cancel()
+        self.relocated.clear()
         if self.state in OWNING and self.state is not State.SUSPENDED:
             self._given = self.move is not None and self.move.go_ms is not None
             self._become(State.SUSPENDED, Reason.SLEPT, now)
@@ -339,7 +349,10 @@ class GroupMachine:
 
     def reconfigure(self, group: Group, now: int, *, running: bool) -> None:
         """A new configuration of the same group: addresses that are new wait until everybody knows them."""
-        self.novelty.learn(self.group.vips, group.vips, now if running and self.state in OWNING else None)
+        known = (*self.group.vips, *self.relocated)
+        self.novelty.learn(known, group.vips, now if running and self.state in OWNING else None)
+        back = {v.address for v in group.vips}
+        self.relocated = {v: r for v, r in self.relocated.items() if v.address not in back}
         self.group = group
         self.rank = group.members.index(self.me) if self.me in group.members else -1
         if self.rank < 0:
@@ -351,6 +364,12 @@ class GroupMachine:
         if self.state is State.NONE:
             self.novelty.since_ms = now
             self._become(State.LISTENING, Reason.LISTENED, now)
+
+    def relocate(self, moved: Mapping[Vip, str], now: int, *, numbered: bool) -> None:
+        """A new configuration names these addresses of this owner in other groups: hold them until they are there."""
+        if self.state in OWNING and self.state is not State.SUSPENDED:
+            for vip, group in moved.items():
+                self.relocated[vip] = Relocated(group, now, numbered)
 
     def note(self, reason: Reason) -> None:
         """Tell of something that changed no state."""

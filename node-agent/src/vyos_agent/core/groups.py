@@ -15,6 +15,7 @@ from vyos_agent.core.events import Hint
 from vyos_agent.core.group import GroupMachine
 from vyos_agent.core.model import OWNING, Config, MemberId, Reason, wire_id
 from vyos_agent.core.peers import Peers
+from vyos_agent.core.relocation import relocated
 from vyos_agent.core.senses import Senses
 from vyos_agent.core.turn import Instant, Turn
 from vyos_agent.core.view import view
@@ -55,9 +56,15 @@ class Groups:
         """One by its name."""
         return self._machines.get(name)
 
-    def configure(self, config: Config, epochs: Mapping[str, int], now: int, *, running: bool) -> None:
-        """Those of a new configuration; one that it names no more is let go at once. `running`: not at the start."""
+    def configure(self, config: Config, epochs: Mapping[str, int], now: int, *, running: bool, numbered: bool) -> None:
+        """Those of a new configuration; one that it names no more is let go at once. `running`: not at the start.
+
+        `numbered`: the configuration has a higher generation than the one before.
+        """
         named = {g.name for g in config.groups}
+        for machine in self.all:
+            held = [v for v in machine.group.vips if v not in machine.novelty.vips]
+            machine.relocate(relocated(held, machine.group.name, config), now, numbered=numbered)
         for machine in self.all:
             if machine.group.name not in named:
                 machine.rank = -1
@@ -121,8 +128,20 @@ class Groups:
             machine.decided.clear()
             if old == new and machine.rank < 0 and not machine.busy and machine.group not in at.config.groups:
                 del self._machines[name], self._turns[name], self.entries[name]
+        for machine in self.all:
+            self._give_up_relocated(machine, at)
         self.watchful = any(m.watchful for m in self.all)
         return Outcome(tuple(decided), news, relayed, moved)
+
+    def _give_up_relocated(self, machine: GroupMachine, at: Instant) -> None:
+        """Give up addresses that another group has taken over: with this node as its owner, or with another one."""
+        for vip, moved in list(machine.relocated.items()):
+            new, turn = self._machines.get(moved.group), self._turns.get(moved.group)
+            if new is None or turn is None:
+                continue
+            here = new.state in OWNING and vip.address in {v.address for v in new.wanted}
+            if here or (new.state not in OWNING and moved.is_over(turn.view, at.config, at.now)):
+                del machine.relocated[vip]
 
     def deadline_ms(self) -> int:
         """When one of them must look again with nothing heard."""

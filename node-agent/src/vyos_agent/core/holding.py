@@ -60,7 +60,7 @@ class Holding:
 
     def renewal(self, machines: Iterable[GroupMachine], config: Config, now: int) -> Hold | None:
         """A new life for whatever this node may renew; None: there is nothing."""
-        renewed = {v: m.brief for m in machines for v in m.renewed}
+        renewed = {v: m.brief or v in m.relocated for m in machines for v in m.renewed}
         if not renewed:
             return None
         life_ms = self.lease.life_ms(dead_ms=config.dead_ms, keepalive_ms=config.keepalive_ms)

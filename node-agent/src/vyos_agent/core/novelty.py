@@ -21,11 +21,14 @@ class Novelty:
         """Addresses that are new, and since when."""
 
     def learn(self, known: Iterable[Vip], now_named: Iterable[Vip], now: int | None) -> None:
-        """The group's addresses changed; those added are new when there is a time to count from."""
-        old = set(known)
+        """The group's addresses changed; those added are new when there is a time to count from.
+
+        An address that was there with another prefix, broadcast or interface is not new: nobody else can hold it.
+        """
+        old = {v.address for v in known}
         named = tuple(now_named)
         if now is not None:
-            self.vips.update({v: now for v in named if v not in old})
+            self.vips.update({v: now for v in named if v.address not in old})
         self.vips = {v: since_ms for v, since_ms in self.vips.items() if v in named}
 
     def ripen(self, now: int, init_dead_ms: int, *, same_generation: bool) -> None:

@@ -35,7 +35,7 @@ def _group(machine: GroupMachine, turn: Turn, held: frozenset[Vip]) -> GroupRepo
         epoch=owner.epoch if owner is not None else machine.epoch,
         reason=machine.reason,
         since_ms=machine.since_ms,
-        vips=tuple(v for v in machine.group.vips if v in held),
+        vips=tuple(v for v in (*machine.group.vips, *machine.relocated) if v in held),
         services=machine.services.told if machine.group.units else None,
         message=_waits_for(turn) if waits and machine.group.units else machine.services.message,
         handover=_handover(machine, turn),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vyos_agent.core import adoption, election, handover
 from vyos_agent.core.group import CUT_PATIENCE_MS, Cut, GroupMachine, Rival
-from vyos_agent.core.model import OWNING, Cause, MemberId, Reason, State
+from vyos_agent.core.model import OWNING, Cause, MemberId, Reason, State, Vip
 from vyos_agent.core.turn import Turn
 from vyos_agent.core.view import Standing
 from vyos_agent.core.wire import Handover
@@ -62,7 +62,8 @@ def _listening(m: GroupMachine, turn: Turn) -> None:
         _adopt_or_leave(m, m.adoption, turn)
         return
     ready = turn.at.listened and m.novelty.since_ms is None
-    if _is_swept(m, turn) and (ready or (turn.view.claims and turn.at.awake)):
+    swept = _is_swept(m, turn, but=turn.at.relocated)
+    if swept and (ready or (turn.view.claims and turn.at.awake)):
         m.listened(turn.now)
 
 
@@ -211,9 +212,10 @@ _LOOKS = {
 # -- what several states have in common
 
 
-def _is_swept(m: GroupMachine, turn: Turn) -> bool:
-    """Whether the kernel has said that it holds none of the addresses, after all that was asked of it."""
-    return turn.at.maybe_held is not None and turn.at.maybe_held.isdisjoint(m.group.vips)
+def _is_swept(m: GroupMachine, turn: Turn, *, but: frozenset[Vip] = frozenset()) -> bool:
+    """Whether the kernel has said that it holds none of the addresses, except `but`, after all that was asked of it."""
+    held = turn.at.maybe_held
+    return held is not None and (held - but).isdisjoint(m.group.vips)
 
 
 def _is_unsettled(m: GroupMachine, turn: Turn) -> bool:

@@ -21,9 +21,8 @@ def frame(
     *,
     leaving: bool,
     answer_please: bool,
-    former: bool = True,
 ) -> tuple[Send, int]:
-    """The datagrams for every heartbeat interface, and the newest sequence in them. `former`: for former ones, too."""
+    """The datagrams for every heartbeat interface, and the newest sequence in them."""
     beat = wire.Beat(
         sender=peers.me,
         incarnation=peers.incarnation,
@@ -43,7 +42,6 @@ def frame(
             wire.seal(dataclasses.replace(part, link=link), config.cluster_id, config.keyring) for part in parts
         )
         for link, interface in enumerate(config.interfaces)
-        if former or interface not in config.former
     }
     return Send(datagrams), parts[-1].sequence
 
@@ -57,7 +55,7 @@ def entry(machine: GroupMachine, turn: Turn) -> wire.GroupEntry:
         state=machine.state,
         rank=max(0, machine.rank),
         candidate=machine.candidate(turn),
-        ready=machine.ready(turn) or machine.here(turn),
+        ready=machine.ready(turn) or (machine.here(turn) and not machine.novelty.vips),
         services_stopped=machine.services.stopped(machine.group.units),
         suspended=machine.state is State.SUSPENDED,
         monitors=turn.mine.monitors,

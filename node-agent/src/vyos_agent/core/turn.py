@@ -45,6 +45,8 @@ class Instant:
     """What the kernel holds of this cluster here, by its last word."""
     maybe_held: frozenset[Vip] | None
     """What it may hold, counting what was asked of it since; None: it has not answered yet."""
+    relocated: frozenset[Vip]
+    """Addresses that are held for the owner of another group until that one has them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import dataclasses
 import errno
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vyos_agent.core.events import Held
 from vyos_agent.core.model import Vip
@@ -56,6 +56,8 @@ class Slot:
         # The worker's:
         self.placed: dict[Vip, Entry] = {}
         self.own: set[Entry] = set()
+        self.waiting: set[Entry] = set()
+        """Addresses in a former form that stay until the new one is there."""
 
 
 class AddressKeeper(threading.Thread):
@@ -101,7 +103,11 @@ class AddressKeeper(threading.Thread):
         """Carry out a Hold; the slot's `answer` is called in the loop when there is anything new to tell."""
         with self._ready:
             old = slot.wanted or {}
-            wanted = {vip: granted(old.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
+            forms = {vip.address: grant for vip, grant in old.items()}
+            wanted = {
+                vip: granted(old.get(vip) or forms.get(vip.address), life_ms, at_ms)
+                for vip, life_ms in lifetimes_ms.items()
+            }
             if slot.wanted is None or old.keys() != wanted.keys():
                 slot.level += 1
                 slot.told = None
@@ -173,7 +179,7 @@ class AddressKeeper(threading.Thread):
             failed = dict.fromkeys(wanted, error.strerror or str(error))
             slot.verify = True
         failed = {vip: text for vip, text in failed.items() if wanted[vip].life_ms}  # the rest was only asked about
-        slot.own = {dataclasses.replace(e, marked=True) for e in slot.placed.values()}
+        slot.own = {dataclasses.replace(e, marked=True) for e in (*slot.placed.values(), *slot.waiting)}
         slot.indexes = frozenset(e.index for e in slot.placed.values())
         left_ms = {vip: entry.left_s * 1000 for vip, entry in slot.placed.items() if entry.marked and entry.left_s}
         self._tell(self._deliver, slot, level, Held(frozenset(slot.placed), failed, left_ms))
@@ -183,13 +189,16 @@ class AddressKeeper(threading.Thread):
     ) -> dict[Vip, str]:
         """Bring the kernel to what is wanted; what it refused, by address."""
         if not verify and slot.placed.keys() == wanted.keys():
-            return self._write(kernel, slot, wanted, {})
+            return self._write(kernel, slot, wanted, {}, {})
         found = self._compare(kernel, slot, wanted, scope)
         for index in found.promote:
             self._promote(kernel, slot, found, index)
-        self._remove(kernel, slot, found)
+        replaced = {vip: olds for vip, olds in found.replaced.items() if wanted[vip].life_ms}
+        swept = [old for vip, olds in found.replaced.items() if vip not in replaced for old in olds]
+        self._remove(kernel, slot, [*found.surplus, *swept])
         slot.placed = dict(found.there)
-        return found.failed | self._write(kernel, slot, wanted, found.absent)
+        slot.waiting = {old for olds in replaced.values() for old in olds}
+        return found.failed | self._write(kernel, slot, wanted, found.absent, replaced)
 
     def _compare(self, kernel: Kernel, slot: Slot, wanted: Mapping[Vip, Grant], scope: frozenset[Vip]) -> Placing:
         names = {v.interface for v in (*wanted, *scope, *slot.placed)}
@@ -197,7 +206,8 @@ class AddressKeeper(threading.Thread):
         indexes = {link.index for link in links.values() if link is not None} | {e.index for e in slot.own}
         found = placing.place(wanted, scope, slot.own, Seen(links, {i: kernel.addresses(i) for i in indexes}))
         for vip in [v for v in found.absent if kernel.is_local(v.address)]:
-            if any(e.address == vip.address and e not in found.surplus for e in kernel.addresses()):
+            ours = {*found.surplus, *found.replaced.get(vip, ())}
+            if any(e.address == vip.address and e not in ours for e in kernel.addresses()):
                 found.failed[vip] = f"this node has {vip.address} already, on another interface: remove it there"
                 del found.absent[vip]
         return found
@@ -211,17 +221,22 @@ class AddressKeeper(threading.Thread):
             alone = {v: placing.alone(e) for v, e in found.absent.items() if e.index == index}
             found.absent.update(alone)
 
-    def _remove(self, kernel: Kernel, slot: Slot, found: Placing) -> None:
-        for entry, refusal in zip(found.surplus, kernel.remove(found.surplus), strict=True):
+    def _remove(self, kernel: Kernel, slot: Slot, entries: Sequence[Entry]) -> None:
+        for entry, refusal in zip(entries, kernel.remove(entries), strict=True):
             if refusal is None:
                 logger.info("%s: removed %s/%d", slot.name, entry.address, entry.prefix)
             elif refusal.errno not in GONE:
                 logger.error("%s: cannot remove %s/%d: %s", slot.name, entry.address, entry.prefix, refusal.strerror)
 
     def _write(
-        self, kernel: Kernel, slot: Slot, wanted: Mapping[Vip, Grant], absent: Mapping[Vip, Entry]
+        self,
+        kernel: Kernel,
+        slot: Slot,
+        wanted: Mapping[Vip, Grant],
+        absent: Mapping[Vip, Entry],
+        replaced: Mapping[Vip, Sequence[Entry]],
     ) -> dict[Vip, str]:
-        """Add what is absent and renew what is due, through the gate."""
+        """Add what is absent and renew what is due, through the gate. `replaced`: former forms, which go after that."""
         at_ms = self._clock()
         todo: dict[Vip, Put] = {}
         for vip, grant in wanted.items():
@@ -231,6 +246,9 @@ class AddressKeeper(threading.Thread):
         if not todo or not slot.gate(at_ms):
             return {}
         failed: dict[Vip, str] = {}
+        former = {old for vip in todo for old in replaced.get(vip, ())}
+        blocking = {old for vip in todo for old in replaced.get(vip, ()) if placing.blocks(old, todo[vip].entry)}
+        stand_ins = self._make_room(kernel, slot, todo, blocking) if blocking else []
         for (vip, put), refusal in zip(todo.items(), kernel.put(list(todo.values())), strict=True):
             if refusal is not None:
                 slot.placed.pop(vip, None)
@@ -240,6 +258,9 @@ class AddressKeeper(threading.Thread):
             if put.new:
                 text = "%s: added %s/%d to %s for %d s"
                 logger.info(text, slot.name, vip.address, put.entry.prefix, vip.interface, put.life_s)
+        if former:
+            self._remove(kernel, slot, [*(former - blocking), *stand_ins])
+            slot.waiting -= former
         after_ms = self._clock()
         if after_ms - at_ms > SLIP_MS and not slot.gate(after_ms):
             logger.warning(
@@ -251,6 +272,21 @@ class AddressKeeper(threading.Thread):
             slot.verify = True
         self._written(slot, wanted, todo)
         return failed
+
+    def _make_room(
+        self, kernel: Kernel, slot: Slot, todo: Mapping[Vip, Put], blocking: Collection[Entry]
+    ) -> list[Entry]:
+        """Remove former forms beside which the kernel would not take the new one; what stands in for them meanwhile.
+
+        The kernel names an IPv4 address by its prefix, so another broadcast needs another prefix for a moment. IPv6
+        addresses have one prefix: there the new form follows the former one within a millisecond.
+        """
+        blocked = {old.address for old in blocking if old.ip.version == 4 and old != placing.alone(old)}
+        stand_ins = [Put(placing.alone(p.entry), p.life_s, new=True) for v, p in todo.items() if v.address in blocked]
+        if stand_ins:
+            kernel.put(stand_ins)
+        self._remove(kernel, slot, list(blocking))
+        return [put.entry for put in stand_ins]
 
     def _written(self, slot: Slot, wanted: Mapping[Vip, Grant], todo: Mapping[Vip, Put]) -> None:
         with self._ready:

@@ -223,9 +223,7 @@ class Daemon:
             logger.info("%s: served here no more", name)
 
     def _interfaces(self, items: Iterable[Item]) -> set[str]:
-        found = list(items)
-        ways = (way for item in found for way in self._state.ways(item.core.cluster_id))
-        return {name for item in found for name in interfaces(item)}.union(*(way.interfaces for way in ways))
+        return {name for item in items for name in interfaces(item)}
 
     # -- addresses that name no interface
 
@@ -264,7 +262,8 @@ class Daemon:
     def _try_again(self, cluster_id: bytes, pending: Pending) -> None:
         self._pending[cluster_id] = pending
         loop = asyncio.get_running_loop()
-        pending.timer = loop.call_later(pending.wait_s, self._run, self._again(cluster_id, pending))
+        # The coroutine is made when its time has come: a timer that is cancelled would leave it unawaited.
+        pending.timer = loop.call_later(pending.wait_s, lambda: self._run(self._again(cluster_id, pending)))
         pending.wait_s = min(RETRY_MAX_S, 2 * pending.wait_s)
 
     async def _again(self, cluster_id: bytes, pending: Pending) -> None:

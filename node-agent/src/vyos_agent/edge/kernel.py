@@ -71,6 +71,8 @@ class Entry:
     marked: bool = True
     left_s: int = dataclasses.field(default=0, compare=False)
     """The life that it has left at the least, in whole seconds, when the kernel was asked."""
+    broadcast: str | None = dataclasses.field(default=None, compare=False)
+    """IPv4 only; not compared, as the kernel names an address by its prefix."""
 
     @property
     def ip(self) -> IpAddress:
@@ -220,4 +222,7 @@ def _entry(body: bytes) -> Entry | None:
         return None
     _, valid_s, _, _ = CACHEINFO.unpack_from(found.get(IFA_CACHEINFO, bytes(CACHEINFO.size)))
     left_s = max(0, valid_s - 1)  # the kernel rounds up (inet_fill_ifaddr, inet6_fill_ifaddr)
-    return Entry(index, socket.inet_ntop(family, packed), prefix, found.get(IFA_PROTO) == bytes([MARK]), left_s)
+    raw = found.get(IFA_BROADCAST) if family == socket.AF_INET else None
+    broadcast = None if raw is None else socket.inet_ntop(family, raw)
+    marked = found.get(IFA_PROTO) == bytes([MARK])
+    return Entry(index, socket.inet_ntop(family, packed), prefix, marked, left_s, broadcast)

@@ -33,6 +33,8 @@ class Placing:
     """What is wanted and must be added, and in which form."""
     surplus: tuple[Entry, ...]
     """Ours, and wanted no more."""
+    replaced: dict[Vip, tuple[Entry, ...]]
+    """Ours, of addresses in `absent`, in another form (prefix, broadcast, interface): they go when these have come."""
     promote: frozenset[int]
     """Interfaces that must promote secondaries before any of this is done."""
     failed: dict[Vip, str]
@@ -52,19 +54,25 @@ def place(wanted: Collection[Vip], scope: Collection[Vip], own: Collection[Entry
         entries = seen.entries[link.index]
         same = [e for e in entries if e.address == vip.address]
         ours = [e for e in same if _ours(e, own)]
-        if ours:  # it stays, also beside the same address with another prefix that somebody else has set since
-            there[vip] = ours[0]
-            kept.add(ours[0])
-        elif same:
+        new = Entry(link.index, vip.address, _prefix(vip, entries, own))
+        fit = next((e for e in ours if _fits(e, vip, new)), None)
+        if fit is not None:  # it stays, also beside the same address with another prefix that somebody else has set
+            there[vip] = fit
+            kept.add(fit)
+        elif same and not ours:
             failed[vip] = f"{vip.interface} has {vip.address} already, set by somebody else: remove it there"
         else:
-            absent[vip] = Entry(link.index, vip.address, _prefix(vip, entries, own))
+            absent[vip] = new
     mine = {v.address for v in (*scope, *wanted)} | {e.address for e in own}
     everything = [e for entries in seen.entries.values() for e in entries]
-    surplus = tuple(e for e in everything if _ours(e, own) and e.address in mine and e not in kept)
-    brings = [e for e in (*surplus, *absent.values()) if e.ip.version == 4 and e.prefix < e.ip.max_prefixlen]
+    gone = [e for e in everything if _ours(e, own) and e.address in mine and e not in kept]
+    replaced = {vip: tuple(e for e in gone if e.address == vip.address) for vip in absent}
+    later = {e for entries in replaced.values() for e in entries}
+    surplus = tuple(e for e in gone if e not in later)
+    brings = [e for e in (*gone, *absent.values()) if e.ip.version == 4 and e.prefix < e.ip.max_prefixlen]
     promoting = {link.index for link in seen.links.values() if link is not None and link.promotes}
-    return Placing(there, absent, surplus, frozenset(e.index for e in brings) - promoting, failed)
+    replaced = {vip: entries for vip, entries in replaced.items() if entries}
+    return Placing(there, absent, surplus, replaced, frozenset(e.index for e in brings) - promoting, failed)
 
 
 def alone(entry: Entry) -> Entry:
@@ -74,11 +82,28 @@ def alone(entry: Entry) -> Entry:
 
 def put(vip: Vip, entry: Entry, life_s: int, *, new: bool) -> Put:
     """The change that adds (`new`) or renews one address."""
-    broadcast = vip.broadcast
+    return Put(entry, life_s, new, _broadcast(vip, entry))
+
+
+def _broadcast(vip: Vip, entry: Entry) -> str | None:
     network = entry.network
-    if broadcast is None and network.version == 4 and network.num_addresses > 2:
-        broadcast = str(network.broadcast_address)
-    return Put(entry, life_s, new, broadcast)
+    if vip.broadcast is None and network.version == 4 and network.num_addresses > 2:
+        return str(network.broadcast_address)
+    return vip.broadcast
+
+
+def _fits(entry: Entry, vip: Vip, new: Entry) -> bool:
+    """Whether an address of ours is in the form that is wanted.
+
+    One that was added with its subnet stays when another address brings that subnet, too, later.
+    """
+    form = entry.prefix in (vip.prefix, new.prefix)
+    return form and (entry.ip.version == 6 or entry.broadcast == _broadcast(vip, entry))
+
+
+def blocks(old: Entry, new: Entry) -> bool:
+    """Whether the kernel refuses the new form of an address while the former one is there."""
+    return old.index == new.index and (old.ip.version == 6 or old.prefix == new.prefix)
 
 
 def _ours(entry: Entry, own: Collection[Entry]) -> bool:
