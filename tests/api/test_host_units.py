@@ -106,6 +106,14 @@ def test_a_unit_is_judged_by_all_its_names() -> None:
     assert HostUnits(["dbus-broker", "dbus"]).refusal(both) is None
 
 
+def test_a_unit_with_which_systemd_stops_a_needed_one_is_refused() -> None:
+    stopped = ["shutdown.target", "data.mount", "kubelet.service", "x.service"]
+    why = "systemd stops kubelet.service with it, which a node needs"
+    assert HostUnits().refusal(["storage.service"], stopped) == why
+    assert HostUnits(["storage", "kubelet"]).refusal(["storage.service"], stopped) is None
+    assert HostUnits().refusal(["storage.service"], ["shutdown.target", "data.mount"]) is None, "its own, as a rule"
+
+
 @pytest.mark.parametrize("text", ["a b", "a,,b", "a/b", ",", "ssh;x"])
 def test_a_list_that_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no unit's name and no glob"):

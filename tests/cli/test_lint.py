@@ -149,6 +149,11 @@ ADVICE = [
         "10:3: .*spec.interfaces: eth0 alone .* name a second interface \\(",
     ),
     (Rule.ONE_INTERFACE, CLEAN.replace(", eth1]", "]\n  unicast: true"), "10:3: .* .unicast helps only where"),
+    (
+        Rule.NEEDED_UNIT,
+        CLEAN.replace("services: [", "services: [kubelet, "),
+        "20:11: .*services.0.: a node needs kubelet",
+    ),
     (Rule.SINGLE_MONITOR, monitored("10.0.0.1"), "19:7: .*spec.groups.0..monitors: 10.0.0.1 alone decides"),
     (
         Rule.PROMISE,
@@ -245,6 +250,7 @@ NO_ADVICE = [
     (Rule.PROMISE, CLEAN.replace("6s", "2s\n  fence: Nftables").replace("1s", "100ms")),
     (Rule.PROMISE, CLEAN.replace("6s", "3100ms")),
     (Rule.FEW_KEEPALIVES, CLEAN.replace("6s", "3s")),
+    (Rule.NEEDED_UNIT, CLEAN.replace("services: [", "services: [ssh, openvpn@tun0, ")),
     (Rule.SINGLE_MONITOR, monitored()),
     (Rule.SINGLE_MONITOR, monitored("10.0.0.1", "10.0.0.2")),
     (Rule.ADDRESS_COLLISION, CLEAN + OTHER.replace("primary: node1", "primary: node5")),

@@ -14,7 +14,7 @@ from edge.servicedesk import TIMES, Desk, config
 from edge.waiting import until
 from vyos_agent.core.events import Served
 from vyos_agent.core.model import Serving
-from vyos_agent.edge import deadman
+from vyos_agent.edge import deadman, systemd, units
 from vyos_agent.edge.services import HostServices
 from vyos_api.host_units import HostUnits
 
@@ -136,3 +136,54 @@ async def test_an_alias_that_comes_later_is_noticed(host: Host) -> None:
         await desk.close()
         alias.unlink()
         host.ctl("daemon-reload")
+
+
+@pytest.mark.parametrize("why", ["Requires", "BindsTo", "PartOf"])
+async def test_a_unit_with_which_systemd_stops_a_needed_one_is_left_as_it_is(host: Host, why: str) -> None:
+    """By a chain: kubelet needs the middle one, which needs the unit that the group names."""
+    host.service("storage", FOREVER)
+    host.unit("middle.service", f"[Unit]\n{why}=storage.service\n[Service]\n{FOREVER}\n")
+    host.unit("kubelet.service", f"[Unit]\nRequires=middle.service\n[Service]\n{FOREVER}\n")
+    host.ctl("start", "storage", "middle", "kubelet")
+    desk = Desk(host, "storage.service")
+    try:
+        desk.serve()
+        await desk.until(Serving.STOPPED)
+        (text,) = desk.slot.refused["cluster"].values()
+        assert text == "storage.service: systemd stops kubelet.service with it, which a node needs"
+        assert [host.active(name) for name in ("storage", "middle", "kubelet")] == ["active"] * 3
+    finally:
+        await desk.close()
+        host.ctl("stop", "storage", "middle", "kubelet")
+
+
+async def test_a_unit_with_too_many_others_is_left_as_it_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "KIN_MAX", 2)
+    monkeypatch.setattr(systemd, "KIN_MAX", 2)
+    host.service("storage", FOREVER)
+    for name in ("x", "y", "z"):
+        host.unit(f"{name}.service", f"[Unit]\nRequires=storage.service\n[Service]\n{FOREVER}\n")
+        host.ctl("start", name)
+    desk = Desk(host, "storage.service")
+    try:
+        desk.serve()
+        await desk.until(Serving.STOPPED)
+        (text,) = desk.slot.refused["cluster"].values()
+        assert text == "storage.service: systemd stops more than 2 units with it"
+        assert host.active("storage") == "active"
+    finally:
+        await desk.close()
+        host.ctl("stop", "storage", "x", "y", "z")
+
+
+async def test_a_unit_that_conflicts_with_a_needed_one_is_not_started(host: Host) -> None:
+    host.service("kubelet", FOREVER)
+    host.unit("rival.service", f"[Unit]\nConflicts=kubelet.service\n[Service]\n{FOREVER}\n")
+    host.ctl("start", "kubelet")
+    desk = Desk(host, "rival.service")
+    try:
+        await desk.run("rival.service")
+        assert [host.active(name) for name in ("rival", "kubelet")] == ["inactive", "active"]
+    finally:
+        await desk.close()
+        host.ctl("stop", "kubelet")

@@ -10,7 +10,7 @@ import enum
 import ipaddress
 from collections.abc import Iterator
 
-from vyos_api import services
+from vyos_api import host_units, services
 from vyos_api.nodeconfig import Address
 from vyos_api.v1alpha1 import Group, Spec
 from vyos_cluster import promise
@@ -34,6 +34,7 @@ class Rule(enum.StrEnum):
     MEASURED_GAP = "measured-gap"
     MCAST_FAMILY = "mcast-family"
     MISSING_SECRET = "missing-secret"  # noqa: S105 - a rule's name
+    NEEDED_UNIT = "needed-unit"
     ONE_INTERFACE = "one-interface"
     ONE_MEMBER = "one-member"
     OPEN_SECRET = "open-secret"  # noqa: S105 - a rule's name
@@ -144,6 +145,11 @@ def _group(at: str, group: Group) -> Iterator[Advice]:
     if len(group.monitors) == 1:
         text = f"{group.monitors[0]} alone decides whose uplink works; name a second monitor, best of another path"
         yield Advice(f"{at}.monitors", Rule.SINGLE_MONITOR, text)
+    for j, text in enumerate(group.services):
+        unit = services.parse(text)
+        if isinstance(unit, services.Unit) and host_units.is_needed(unit.name):
+            text = f"a node needs {unit.name}: the agents leave it as it is; {host_units.CURE}"
+            yield Advice(f"{at}.services[{j}]", Rule.NEEDED_UNIT, text)
     left = [m for m in group.members if m not in group.maintenance]
     if len(left) < 2:
         who = f"only {left[0]}" if left else "no member"

@@ -48,10 +48,10 @@ NEEDED = (
     *("zfs-*", "nvmf-*", "nvmefc-*"),
     # what a cloud configures the machine by
     *("cloud-init*.*", "cloud-config.*", "cloud-final.*"),
-    # all units of these types: a target such as poweroff, a mount or a slice takes many others with it
-    *("*.target", "*.mount", "*.automount", "*.swap", "*.slice", "*.scope", "*.device"),
 )
 """Globs of names. A unit of these is a host service only where the list has its name, without a wildcard."""
+NEEDED_TYPES = ("target", "mount", "automount", "swap", "slice", "scope", "device")
+"""The same for all units of these types: a target such as poweroff, a mount or a slice takes many others with it."""
 
 
 def full_name(text: str) -> str:
@@ -77,17 +77,27 @@ class HostUnits:
         self.none = not self._globs
         """Whether no unit at all is allowed."""
 
-    def refusal(self, names: Iterable[str]) -> str | None:
-        """Why a unit of these names may be neither started nor stopped; None: it may. `names`: it and its aliases."""
+    def refusal(self, names: Iterable[str], stopped: Iterable[str] = ()) -> str | None:
+        """Why a unit may be neither started nor stopped; None: it may.
+
+        `names`: it and its aliases; `stopped`: the units that systemd stops with it.
+        """
         names = sorted(set(names))
         needed = [name for name in names if is_needed(name) and name not in self._globs]
         if needed:
             return f"a node needs {needed[0]}"
-        if not any(fnmatch.fnmatchcase(name, glob) for name in names for glob in self._globs):
+        also = [name for name in sorted(stopped) if _matches(name, NEEDED) and name not in self._globs]
+        if also:
+            return f"systemd stops {also[0]} with it, which a node needs"
+        if not any(_matches(name, self._globs) for name in names):
             return "the list of allowed units does not have it" if not self.none else "no unit is allowed"
         return None
 
 
 def is_needed(name: str) -> bool:
     """Whether a node needs the unit of this full name."""
-    return any(fnmatch.fnmatchcase(name, glob) for glob in NEEDED)
+    return name.rpartition(".")[2] in NEEDED_TYPES or _matches(name, NEEDED)
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)

@@ -33,6 +33,10 @@ UNITS = "org.freedesktop.systemd1.Unit"
 CALL_S = 10.0
 """A manager that does not answer for so long is as good as gone."""
 RETRY_S, RETRY_MAX_S = 0.2, 5.0
+STOPPED_WITH = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
+"""Properties of a unit that list what systemd stops with it."""
+KIN_MAX = 256
+"""Of more units that stop with one, not all are looked at."""
 NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
 UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 
@@ -75,6 +79,16 @@ class Row:
     def at_rest(self) -> bool:
         """Nothing of it runs, and nothing is about to."""
         return self.active in ("inactive", "failed") and not self.job
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kin:
+    """Units that a start or stop of one unit concerns."""
+
+    names: frozenset[str]
+    """The name by which it was asked for, its name proper and all its aliases."""
+    stopped: frozenset[str] = frozenset()
+    """What systemd stops when it stops the unit (Requires= and the like, of any depth), or starts it (Conflicts=)."""
 
 
 NOWHERE = Row("", "not-found", "inactive", "dead", "", 0)
@@ -125,11 +139,22 @@ class Systemd:
             await self._watch(path, name)
         return Row(name, load, active, sub, path, job)
 
-    async def names_of(self, unit: str) -> frozenset[str]:
-        """The name by which it was asked for, its name proper and all its aliases."""
+    async def kin(self, unit: str) -> Kin:
+        """Its names, and what stops with it."""
         row = await self.look(unit, watch=False)
-        more = [] if row.load == NOWHERE.load else await self._property(row.path, "Unit", "Names")
-        return frozenset({unit, row.id, *more} - {""})
+        if row.load == NOWHERE.load:
+            return Kin(frozenset({unit, row.id} - {""}))
+        first = await self._properties(row.path)
+        stopped, waiting = set(_listed(first, "Conflicts")), set(_listed(first, *STOPPED_WITH))
+        while waiting - stopped and len(stopped) < KIN_MAX:
+            other = min(waiting - stopped)
+            stopped.add(other)
+            path = (await self.look(other, watch=False)).path
+            if path:
+                found = await self._properties(path)
+                stopped |= {*_listed(found, "Names")} - waiting
+                waiting |= {*_listed(found, *STOPPED_WITH)}
+        return Kin(frozenset({unit, row.id, *_listed(first, "Names")}), frozenset(stopped))
 
     async def start_unit(self, unit: str) -> None:
         """Queue its start."""
@@ -182,6 +207,10 @@ class Systemd:
         message = Message(SYSTEMD, path, PROPERTIES, "Get", signature="ss", body=[f"{SYSTEMD}.{kind}", name])
         (value,) = await self._ask(message)
         return value.value
+
+    async def _properties(self, path: str) -> Properties:
+        (found,) = await self._ask(Message(SYSTEMD, path, PROPERTIES, "GetAll", signature="s", body=[UNITS]))
+        return dict(found)
 
     async def _watch(self, path: str, name: str) -> None:
         changed = f"type='signal',sender='{SYSTEMD}',path='{path}',interface='{PROPERTIES}',member='PropertiesChanged'"
@@ -275,6 +304,10 @@ async def _asked(bus: MessageBus, message: Message) -> list[Any]:
         text = str(reply.body[0]) if reply.body else reply.error_name or "no reason given"
         raise Refused(reply.error_name or "", text)
     return list(reply.body)
+
+
+def _listed(properties: Properties, *names: str) -> list[str]:
+    return [unit for name in names if name in properties for unit in properties[name].value]
 
 
 def _pairs(properties: Properties) -> list[list[Any]]:

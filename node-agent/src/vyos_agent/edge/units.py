@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 from vyos_agent.core.model import Serving
 from vyos_agent.edge.deadman import DeadMan
-from vyos_agent.edge.systemd import Refused, Row, Systemd, Unreachable
+from vyos_agent.edge.systemd import KIN_MAX, Kin, Refused, Row, Systemd, Unreachable
 from vyos_api import host_units
 from vyos_api.host_units import HostUnits
 
@@ -237,10 +237,12 @@ class UnitGroup:
         """Find the units that are not allowed: they are neither started nor stopped, by no lease of an earlier life."""
         level, found = self._level, {}
         for unit in self._units:
-            names = frozenset({unit}) if self._allowed.none else await self._systemd.names_of(unit)
-            why = self._allowed.refusal(names)
+            kin = Kin(frozenset({unit})) if self._allowed.none else await self._systemd.kin(unit)
+            why = self._allowed.refusal(kin.names, kin.stopped)
+            if len(kin.stopped) >= KIN_MAX:
+                why = f"systemd stops more than {KIN_MAX} units with it"
             if why is not None:
-                also = sorted(names - {unit})
+                also = sorted(kin.names - {unit})
                 found[unit] = f"{unit}{f' ({also[0]})' if also else ''}: {why}"
         if level != self._level:
             raise Overtaken
