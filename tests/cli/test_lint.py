@@ -151,7 +151,7 @@ ADVICE = [
     (Rule.ONE_INTERFACE, CLEAN.replace(", eth1]", "]\n  unicast: true"), "10:3: .* .unicast helps only where"),
     (
         Rule.NEEDED_UNIT,
-        CLEAN.replace("services: [", "services: [kubelet, "),
+        CLEAN.replace("ices:\n", "ices:\n        - kubelet\n"),
         "20:11: .*services.0.: a node needs kubelet",
     ),
     (Rule.SINGLE_MONITOR, monitored("10.0.0.1"), "19:7: .*spec.groups.0..monitors: 10.0.0.1 alone decides"),
@@ -250,7 +250,7 @@ NO_ADVICE = [
     (Rule.PROMISE, CLEAN.replace("6s", "2s\n  fence: Nftables").replace("1s", "100ms")),
     (Rule.PROMISE, CLEAN.replace("6s", "3100ms")),
     (Rule.FEW_KEEPALIVES, CLEAN.replace("6s", "3s")),
-    (Rule.NEEDED_UNIT, CLEAN.replace("services: [", "services: [ssh, openvpn@tun0, ")),
+    (Rule.NEEDED_UNIT, CLEAN.replace("ices:\n", "ices:\n        - ssh\n        - openvpn@tun0\n")),
     (Rule.SINGLE_MONITOR, monitored()),
     (Rule.SINGLE_MONITOR, monitored("10.0.0.1", "10.0.0.2")),
     (Rule.ADDRESS_COLLISION, CLEAN + OTHER.replace("primary: node1", "primary: node5")),
