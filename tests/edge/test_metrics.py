@@ -104,7 +104,7 @@ async def test_what_cannot_be_sent_is_counted_and_survives_another_endpoint(desk
     await desk.configure(first())
     await desk.owns("edge")
     cluster = next(iter(desk.daemon._clusters.values()))
-    cluster._heartbeats._multicast._failed("eth0", OSError(101, "Network is unreachable"))
+    cluster._heartbeats.current._multicast._failed("eth0", OSError(101, "Network is unreachable"))
 
     async def errors() -> dict[str, int]:
         (edge,) = (await ask(desk))["clusters"]
@@ -113,7 +113,7 @@ async def test_what_cannot_be_sent_is_counted_and_survives_another_endpoint(desk
 
     assert (await errors())["ENETUNREACH"] == 1
     assert await desk.configure(first(generation=2, mcast_group="239.1.1.1")) == []
-    await until(lambda: cluster._heartbeats._multicast.endpoint.group == ip_address("239.1.1.1"))
+    await until(lambda: cluster._heartbeats.current._multicast.endpoint.group == ip_address("239.1.1.1"))
     assert (await errors())["ENETUNREACH"] == 1, "a counter does not fall"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from edge import values
 from vyos_agent.edge.state import Saved, State
+from vyos_agent.edge.way import way
 
 ID = bytes(range(16))
 
@@ -35,6 +36,22 @@ def test_what_is_saved_is_found(state: State, tmp_path: Path) -> None:
     assert again.clusters() == [Saved(values.config(), values.keys())]
     assert again.epochs(ID) == {"cluster": 7}
     assert again.epochs(bytes(16)) == {}
+
+
+def test_ways_for_frames_are_found(state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = way(values.item())
+    state.save_ways(ID, (found, dataclasses.replace(found, port=7000)))
+    (tmp_path / "a" / "state" / f"{bytes(16).hex()}.ways").write_text("torn")
+    directory = written(state, tmp_path)
+    again = State(directory)
+    again.start()
+    assert again.ways(ID) == (found, dataclasses.replace(found, port=7000))
+    assert again.ways(bytes(16)) == ()
+    assert "is ignored" in caplog.text
+    again.forget(ID)
+    again.stop()
+    assert again.ways(ID) == ()
+    assert not list(directory.glob(f"{ID.hex()}*"))
 
 
 def test_only_root_can_read_it(state: State, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ BELIEF = (
     Mutant(
         "answers-without-end",
         "at most one answer per 10 ms",
-        "node.py",
+        "answers.py",
         "ANSWER_GAP_MS = 10",
         "ANSWER_GAP_MS = 0",
         _B + "test_f3_unproved_frames_are_answered_at_most_once_in_10_ms",

@@ -7,6 +7,7 @@ from mutants.kinds import Mutant
 _S = "sim/test_schedules_skew.py::"
 _A = "sim/test_schedules_addresses.py::"
 _SETTLEMENT = "spec/test_settlement.py::"
+_STAGING = "spec/test_staging.py::"
 
 SKEW = (
     Mutant(
@@ -104,6 +105,70 @@ SKEW = (
         "self.raise_epoch(max(self.epoch, turn.view.epoch, self.status_claims.epoch))",
         "self.raise_epoch(max(self.epoch, turn.view.epoch))",
         _SETTLEMENT + "test_a_claim_in_the_status_is_not_stated",
+    ),
+    Mutant(
+        "forgets-the-former-way-at-once",
+        "frames go the former way until every living member has proved that it has the new one",
+        "staging.py",
+        "owing = [p for p in peers.table.values() if self._owes(p)]",
+        "owing: list[Peer] = []",
+        _STAGING + "test_a_member_that_learns_of_it_late",
+    ),
+    Mutant(
+        "any-frame-proves-the-new-way",
+        "only a frame that went the new way alone proves it",
+        "staging.py",
+        "if peer.believed and any(first <= peer.acked <= last for first, last in self._proofs):",
+        "if peer.believed and peer.acked:",
+        _STAGING + "test_a_member_that_learns_of_it_late",
+    ),
+    Mutant(
+        "proofs-instead-of-frames",
+        "a frame that goes the new way only is in addition to those that go both ways",
+        "node.py",
+        "        if self._proving:\n            return\n        hurried",
+        "        hurried",
+        _STAGING + "test_frames_the_new_way_only",
+    ),
+    Mutant(
+        "a-proof-renews",
+        "a frame that not every member can hear renews no address",
+        "node.py",
+        "            self._proving = False\n            return ()\n",
+        "            self._proving = False\n",
+        _STAGING + "test_frames_the_new_way_only",
+    ),
+    Mutant(
+        "closes-the-former-way-early",
+        "frames are taken the former way until nobody sends there",
+        "staging.py",
+        "self.over = not (self.speaks or heard)",
+        "self.over = not self.speaks",
+        _STAGING + "test_when_the_former_way_is_forgotten",
+    ),
+    Mutant(
+        "proofs-outlive-a-life",
+        "another life of a member proves itself again",
+        "staging.py",
+        "return self._proved.get(peer.id) != peer.incarnation",
+        "return peer.id not in self._proved",
+        _STAGING + "test_another_life_proves_itself_again",
+    ),
+    Mutant(
+        "waits-for-the-dead-for-ever",
+        "a dead member is waited for no longer than an hour",
+        "staging.py",
+        "self.speaks = awaited and now - self._missed_ms < WAIT_MS",
+        "self.speaks = awaited",
+        _STAGING + "test_a_dead_member_is_waited_for_an_hour",
+    ),
+    Mutant(
+        "does-not-wait-for-the-dead",
+        "a dead member is waited for",
+        "staging.py",
+        "awaited = any(p.believed or p.id in peers.members for p in owing)",
+        "awaited = any(p.believed for p in owing)",
+        _STAGING + "test_a_dead_member_is_waited_for_an_hour",
     ),
     Mutant(
         "moved-address-dropped",

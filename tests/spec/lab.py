@@ -63,6 +63,10 @@ class Puppet:
         self.leaving = False
         self.deaf = False
         """Hears nothing any more, so that it acknowledges nothing new."""
+        self.hears: str | None = None
+        """Hears this link of the node only; None: all."""
+        self.link = 0
+        """Over which link its frames come."""
         self.heard: tuple[int, int, int] | None = None
         """Incarnation, sequence and time of the node's newest frame."""
         self.groups: dict[GroupId, wire.GroupEntry] = {}
@@ -107,7 +111,7 @@ class Puppet:
             generation=self.generation,
             leaving=self.leaving,
             answer_please=False,
-            link=0,
+            link=self.link,
             peers=tuple(sorted(lists.values(), key=lambda p: p.member)),
             groups=tuple(self.groups.values()),
         )
@@ -121,7 +125,7 @@ class Puppet:
     def say(self, **fields: Any) -> bytes:
         """Say it now; the datagram, for a recorder."""
         data = self.sealed(**fields)
-        self.lab.hear(data)
+        self.lab.hear(data, self.lab.node.config.interfaces[self.link] if self.link else None)
         return data
 
     def entry(self, age_ms: int = 1, *, state: wire.PeerState = wire.PeerState.ALIVE) -> wire.PeerEntry:
@@ -250,7 +254,7 @@ class Lab:
             assert isinstance(beat, wire.Beat), beat
             self.said.append((self.now, beat))
             for puppet in self.puppets:
-                if self.accepts and not puppet.deaf:
+                if self.accepts and not puppet.deaf and (puppet.hears is None or puppet.hears in datagrams):
                     puppet.heard = (beat.incarnation, beat.sequence, self.now)
         self.feed(events.Sent(self.accepts))
 

@@ -113,7 +113,7 @@ def test_a_changed_setting(change: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("how", ["ready", "late", "relayed", "never"])
 def test_an_address_that_moves_to_another_group(how: str) -> None:
-    """[SKEW-7] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
+    """[SKEW-10] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
     unannounced, until the owner of that group says with that generation that its kernel holds its addresses, and for 20
     ms more; but no longer than initDeadInterval and a dead interval, and not beside an owner that it does not hear
     directly.
@@ -150,7 +150,7 @@ def test_an_address_that_moves_to_another_group(how: str) -> None:
 
 
 def test_an_address_that_moves_is_not_announced() -> None:
-    """[SKEW-7] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
+    """[SKEW-10] An owner must keep an address that a new configuration names in another group, with lives of 1 s and
     unannounced, until the owner of that group says with that generation that its kernel holds its addresses, and for 20
     ms more; but no longer than initDeadInterval and a dead interval, and not beside an owner that it does not hear
     directly.
@@ -168,7 +168,7 @@ def test_an_address_that_moves_is_not_announced() -> None:
 
 @pytest.mark.parametrize("change", [{"prefix": 16}, {"broadcast": "192.0.2.254"}, {"interface": "eth1"}])
 def test_an_address_in_another_form(change: dict[str, Any]) -> None:
-    """[SKEW-8] An address whose prefix, broadcast or interface a new configuration changes must not be taken for
+    """[SKEW-11] An address whose prefix, broadcast or interface a new configuration changes must not be taken for
     new.
     """
     lab, _ = owning()

@@ -113,6 +113,8 @@ class Config:
     announce_refresh_ms: int
     groups: tuple[Group, ...]
     keyring: Keyring
+    former: tuple[str, ...] = ()
+    """Those of `interfaces` that frames went over before a change, of which not every member knows yet."""
     standby: bool = False
     """This member is to own nothing that another can take (a cordon with onCordon: Standby)."""
 

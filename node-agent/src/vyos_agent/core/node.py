@@ -13,6 +13,7 @@ from typing import assert_never
 
 from vyos_agent.core import reporting, speak, wire
 from vyos_agent.core.announce import NEVER_MS
+from vyos_agent.core.answers import Answers
 from vyos_agent.core.contact import Contact
 from vyos_agent.core.effects import Effect, Hold, Persist, Serve, Stopped
 from vyos_agent.core.events import (
@@ -39,6 +40,7 @@ from vyos_agent.core.model import Config, Drop, Ending, MemberId, Vip, wire_id
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import Report
 from vyos_agent.core.senses import Senses
+from vyos_agent.core.staging import Staging
 from vyos_agent.core.turn import Instant
 from vyos_agent.core.vigil import Vigil
 
@@ -47,11 +49,6 @@ SEQUENCE_MAX = wire.LOW_32 - 256
 recording that is one turn of it old would prove itself (16 months at 100 frames a second)."""
 FORMER_MAX = 256
 """Epochs remembered of groups that are configured no more: one that comes back by its name goes on counting."""
-ANSWER_GAP_MS = 10
-"""At most one immediate answer in this time, however many unproved frames come (shared/protocol section 3).
-
-The same holds for passing on a claim: its owner has sent it already.
-"""
 
 
 class Node:
@@ -70,6 +67,8 @@ class Node:
         self._vigil = Vigil()
         self._contact = Contact(now)
         self._farewell = Farewell()
+        self._staging = Staging()
+        self._proving = False
         self._ending: Ending | None = None
         self._started_ms = now
         self._listened = False
@@ -77,8 +76,7 @@ class Node:
         self._serving: dict[str, tuple[str, ...]] = {}
         self._epochs = dict(epochs)
         self._next_beat_ms = now
-        self._answer_ms: int | None = None
-        self._answered_ms = now - ANSWER_GAP_MS
+        self._answers = Answers(now)
         self._decide_ms = now
         self._groups = Groups(self._senses)
         self._first = True
@@ -98,6 +96,7 @@ class Node:
             self.deadline = NEVER_MS
             return self._end(self._ending)
         self._judge(now)
+        self._staging.look(self._peers, now)
         out: list[Effect] = [self._holding.first(self.config)] if self._first else []
         told = told or late or self._first or not self._vigil.awake or self._peers.changed
         self._first = False
@@ -111,6 +110,11 @@ class Node:
     def may_hold(self, now: int) -> bool:
         """The one gate before every add, renewal and announcement: is this node's authority still good?"""
         return self._holding.may_hold(now)
+
+    @property
+    def former_over(self) -> bool:
+        """Whether the links that frames went over before a change can be forgotten."""
+        return self._staging.over
 
     @property
     def relocated(self) -> frozenset[Vip]:
@@ -186,16 +190,12 @@ class Node:
         if before != after:
             self.revision += 1
         if drop in (Drop.UNPROVED, Drop.OWN_NAME) or (drop is None and (beat.answer_please or before != after)):
-            self._answer_soon(frame.at_ms)
+            self._answers.ask(frame.at_ms)
         if drop is Drop.NEVER_SENT:
             self._ending = Ending.ROLLED_BACK
         twin = self._peers.twin
         if twin is not None and (twin.settled, twin.incarnation) > (self._listened, self._peers.incarnation):
             self._ending = Ending.TWIN
-
-    def _answer_soon(self, at_ms: int) -> None:
-        """Send before the next keepalive is due; however many ask for it, not more often than that."""
-        self._answer_ms = max(at_ms, self._answered_ms + ANSWER_GAP_MS)
 
     def _note_held(self, held: Held, now: int) -> None:
         before, first = self._holding.held or frozenset(), self._holding.held is None
@@ -217,6 +217,7 @@ class Node:
         before = self.config
         self.config, self._configured_ms = config, now
         self.revision += 1
+        self._staging.configure(config, now)
         self._names = {MemberId(wire_id(m)): m for m in config.members}
         self._peers.configure(frozenset(self._names), now, frozenset(g.id for g in config.groups))
         numbered = config.generation > before.generation
@@ -294,7 +295,7 @@ class Node:
         out.extend(outcome.decided)
         self.revision += outcome.moved
         if outcome.relayed:
-            self._answer_soon(now)
+            self._answers.ask(now)
         self._decide_ms = self._groups.deadline_ms()
         if (heard_ms := self._contact.due_ms(self.config.init_dead_ms)) > now:
             self._decide_ms = min(self._decide_ms, heard_ms)
@@ -308,11 +309,12 @@ class Node:
     # -- acting
 
     def _speak(self, now: int, out: list[Effect], *, news: bool) -> None:
-        answer = self._answer_ms is not None and now >= self._answer_ms
-        if answer:
-            self._answer_ms, self._answered_ms = None, now
+        answer = self._answers.take(now)
+        self._proving = False
         if not (news or answer or now >= self._next_beat_ms):
-            return
+            if now < self._staging.due_ms or self._farewell.begun:
+                return
+            self._proving = True
         # An answer asks for none, or two that ask would go on answering each other.
         curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.all))
         send, newest = speak.frame(
@@ -322,16 +324,23 @@ class Node:
             now,
             leaving=self._farewell.begun,
             answer_please=curious,
+            former=self._staging.speaks and not self._proving,
         )
         if newest > SEQUENCE_MAX:
             self._ending = Ending.ROLLED_BACK
+        self._staging.sent(self._peers.sent.newest + 1, newest, now, proof=self._proving)
         self._peers.sent.sent(newest, now)
+        out.append(send)
+        if self._proving:
+            return
         hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)
-        out.append(send)
 
     def _sent(self, accepted: bool, now: int) -> tuple[Effect, ...]:
         """Renew right after a frame went out; one that nobody took renews only for a node that is alone."""
+        if self._proving:  # a member that hears the former links only counts from the frame before
+            self._proving = False
+            return ()
         if accepted != self._contact.accepted:
             self._contact.accepted, self._decide_ms = accepted, now + 1
         if accepted:
@@ -378,11 +387,9 @@ class Node:
     # -- time
 
     def _next_deadline(self, now: int) -> int:
-        due = [self._next_beat_ms, self._decide_ms]
+        due = [self._next_beat_ms, self._decide_ms, self._answers.due_ms, self._staging.due_ms]
         due += self._vigil.due_ms(self.config.dead_ms)
         due += self._farewell.due_ms()
-        if self._answer_ms is not None:
-            due.append(self._answer_ms)
         if self._vigil.awake:
             due.append(self._peers.judge_ms)
         if self._holding.lease.end_ms and any(m.renewed for m in self._groups.all):

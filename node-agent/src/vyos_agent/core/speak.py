@@ -21,8 +21,9 @@ def frame(
     *,
     leaving: bool,
     answer_please: bool,
+    former: bool = True,
 ) -> tuple[Send, int]:
-    """The datagrams for every heartbeat interface, and the newest sequence in them."""
+    """The datagrams for every heartbeat interface, and the newest sequence in them. `former`: for former ones, too."""
     beat = wire.Beat(
         sender=peers.me,
         incarnation=peers.incarnation,
@@ -42,6 +43,7 @@ def frame(
             wire.seal(dataclasses.replace(part, link=link), config.cluster_id, config.keyring) for part in parts
         )
         for link, interface in enumerate(config.interfaces)
+        if former or interface not in config.former
     }
     return Send(datagrams), parts[-1].sequence
 

@@ -175,6 +175,18 @@ def seal(beat: Beat, cluster_id: bytes, keyring: Keyring) -> bytes:
     return body + hmac.digest(keyring.keys[keyring.send_id], body, hashlib.sha256)
 
 
+def opens(data: bytes, key_id: int, key: bytes) -> bool:
+    """Whether a datagram of a length that can be was sealed with this key under this id."""
+    body, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
+    return data[5] == key_id and hmac.compare_digest(hmac.digest(key, body, hashlib.sha256), tag)
+
+
+def reseal(data: bytes, link: int, key_id: int, key: bytes) -> bytes:
+    """The same part for another link, sealed with another key."""
+    body = b"".join((data[:5], bytes((key_id, data[6], link)), data[8:-TAG_BYTES]))
+    return body + hmac.digest(key, body, hashlib.sha256)
+
+
 def unseal(data: bytes, cluster_id: bytes, keyring: Keyring) -> Beat | Drop:
     """The part in a datagram, or the name of why it is refused. The tag is checked before anything is believed."""
     if len(data) < FRAME_MIN:

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from vyos_agent.config import UNICAST
 from vyos_agent.core.events import LinkChanged
 from vyos_agent.edge.clock import now
-from vyos_agent.edge.heartbeats import Heartbeats
 from vyos_agent.edge.links import Links
 from vyos_agent.edge.node_addresses import NodeAddresses
 from vyos_agent.edge.orders import Item
 from vyos_agent.edge.usable import Trouble, trouble
+from vyos_agent.edge.ways import Ways
 
 
 class Carriers:
     """Of one cluster. `events` whenever its item changes, `look` whenever an interface does."""
 
     def __init__(
-        self, links: Links, addresses: NodeAddresses, heartbeats: Heartbeats, tell: Callable[[LinkChanged], None]
+        self, links: Links, addresses: NodeAddresses, heartbeats: Ways, tell: Callable[[LinkChanged], None]
     ) -> None:
         self._links = links
         self._addresses = addresses
@@ -33,24 +33,27 @@ class Carriers:
     def events(self, item: Item) -> list[LinkChanged]:
         """The state of every link that matters to this member."""
         self._item = item
-        unicast = (UNICAST,) if UNICAST in item.core.interfaces else ()
-        self._told = {name: self._event(name, item) for name in (*interfaces(item), *unicast)}
+        names = dict.fromkeys([*interfaces(item), *self._heartbeats.core.interfaces])
+        self._told = {name: self._event(name, item) for name in names}
         return list(self._told.values())
 
     def look(self) -> None:
         """A carrier came or went, or a dead interval is over since: judge unicast."""
         item = self._item
-        if item is None or UNICAST not in item.core.interfaces:
+        names = [name for name in self._told if self._heartbeats.link(name) == UNICAST]
+        if item is None or not names:
             return
         self._disarm()
-        self._tell_of(UNICAST, item)
+        for name in names:
+            self._tell_of(name, item)
         if not any(self._is_up(name) for name in item.config.interfaces):
             self._timer = asyncio.get_running_loop().call_later(item.core.dead_ms / 1000, self.look)
 
     def link_changed(self, name: str) -> None:
         """An interface came, went, or changed."""
         if self._item is not None:
-            self._tell_of(name, self._item)
+            for known in [n for n in self._told if self._heartbeats.link(n) == name]:
+                self._tell_of(known, self._item)
             self.look()
 
     def review(self) -> None:
@@ -65,7 +68,7 @@ class Carriers:
         """Of each heartbeat interface that can carry no frame: why."""
         item = self._item
         names = item.config.interfaces if item is not None else ()
-        return {name: why for name in names if item is not None and (why := self._trouble(name, item)) is not None}
+        return {name: why for name in names if item is not None and (why := self._trouble(name)) is not None}
 
     def _review(self) -> None:
         self._soon = False
@@ -79,16 +82,18 @@ class Carriers:
         self._tell(self._told[name])
 
     def _event(self, name: str, item: Item) -> LinkChanged:
-        if name == UNICAST:
-            return LinkChanged(name, self._unicast_is_up(item), self._heartbeats.unicast_accepted)
-        if name not in item.config.interfaces:
-            return LinkChanged(name, self._is_up(name))
-        return LinkChanged(name, self._is_up(name), self._trouble(name, item) is None)
+        link = self._heartbeats.link(name)
+        if link == UNICAST:
+            return LinkChanged(name, self._unicast_is_up(item), self._heartbeats.unicast_accepted(name))
+        if name not in self._heartbeats.core.interfaces:
+            return LinkChanged(name, self._is_up(link))
+        return LinkChanged(name, self._is_up(link), self._trouble(name) is None)
 
-    def _trouble(self, name: str, item: Item) -> Trouble | None:
-        link = self._links.get(name)
+    def _trouble(self, name: str) -> Trouble | None:
+        interface = self._heartbeats.link(name)
+        link = self._links.get(interface)
         families = self._addresses.families(link.index) if link is not None else None
-        return trouble(name, link, item.endpoint.group, families, self._heartbeats.refusal(name))
+        return trouble(interface, link, self._heartbeats.group(name), families, self._heartbeats.refusal(name))
 
     def scope(self) -> int:
         """The interface that link-local monitors are on: the first with heartbeats."""

@@ -35,7 +35,6 @@ from vyos_agent.edge.clock import now, wall_ms
 from vyos_agent.edge.fence import Fence
 from vyos_agent.edge.gaps import Gaps
 from vyos_agent.edge.grants import Grant, granted
-from vyos_agent.edge.heartbeats import Heartbeats
 from vyos_agent.edge.history import History, Scene
 from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.moves import Moves
@@ -44,6 +43,7 @@ from vyos_agent.edge.ownership import Ownership
 from vyos_agent.edge.report import STATE_NAMES, ClusterReporter, Facts, is_alone
 from vyos_agent.edge.runner import Runner
 from vyos_agent.edge.tools import Tools
+from vyos_agent.edge.ways import Ways
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Cluster:
         self._loop = asyncio.get_running_loop()
         self._lock = single.lock(item.uid)
         self._reporter = ClusterReporter(lambda name: tools.links.get(name) is not None, now)
-        self._heartbeats = Heartbeats(item, tools.links, tools.unicast, self._turn)
+        self._heartbeats = Ways(item, tools.links, tools.unicast, self._turn)
         self._carriers = Carriers(tools.links, tools.addresses, self._heartbeats, self._turn)
         self._occupied: dict[Vip, str] = {}
         """Its addresses that this node has for good, and not from here, with the interface that has each."""
@@ -105,10 +105,11 @@ class Cluster:
     async def start(self) -> None:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
-        await self._heartbeats.apply(item)
+        await self._heartbeats.begin(item, self._tools.state.ways(core.cluster_id))
+        self._save_ways()
         await self._tools.addresses.look()
         epochs = self._tools.state.epochs(core.cluster_id)
-        node = Node(core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
+        node = Node(self._heartbeats.core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
         self._configure_fence()
@@ -127,12 +128,13 @@ class Cluster:
             return
         await self._tools.addresses.look()
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
+        self._save_ways()
         self._failed = {}
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
         self._configure_fence()
         self._gaps.configure(_others(item.core))
-        self._turn(*self._carriers.events(item), self._look_at_addresses(), Configured(item.core))
+        self._turn(*self._carriers.events(item), self._look_at_addresses(), Configured(self._heartbeats.core))
         self._watch_monitors()
         self._heartbeats.settle()
         logger.info("%s: generation %d is in force", item.config.cluster, item.core.generation)
@@ -168,7 +170,7 @@ class Cluster:
     @property
     def interfaces(self) -> tuple[str, ...]:
         """Every interface that matters to this member."""
-        return interfaces(self.item)
+        return (*interfaces(self.item), *self._heartbeats.labels.values())
 
     def report(self) -> dict[str, Any] | None:
         """Its item in the daemon's report; None when it is not running."""
@@ -243,6 +245,17 @@ class Cluster:
         self._occupied = {v: name for v in places if (name := self._tools.addresses.for_good(v.address)) is not None}
         return Occupied(frozenset(v.address for v in self._occupied))
 
+    def _forget_former(self) -> None:
+        """Every member has the new configuration, or is waited for no more."""
+        if self._runner is None or not (self._heartbeats.changing and self._runner.node.former_over):
+            return
+        self._heartbeats.forget()
+        self._save_ways()
+        self._turn(Configured(self._heartbeats.core))
+
+    def _save_ways(self) -> None:
+        self._tools.state.save_ways(self.item.core.cluster_id, self._heartbeats.ways)
+
     def _turn(self, *events: Event) -> None:
         if self._runner is not None:
             self._runner.turn(*events)
@@ -294,8 +307,12 @@ class Cluster:
 
     def heard(self, frames: tuple[Frame, ...]) -> None:
         """What came of them only the core's table tells; with `_last_beat_ms` all that is read of the core's inside."""
-        if frames and self._runner is not None:
+        if self._runner is None:
+            return
+        if frames:
             self._gaps.heard(frames, self._runner.node._peers.table)
+        if self._heartbeats.changing and self._runner.node.former_over:
+            self._loop.call_soon(self._forget_former)
 
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""

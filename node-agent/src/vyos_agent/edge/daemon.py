@@ -223,7 +223,9 @@ class Daemon:
             logger.info("%s: served here no more", name)
 
     def _interfaces(self, items: Iterable[Item]) -> set[str]:
-        return {name for item in items for name in interfaces(item)}
+        found = list(items)
+        ways = (way for item in found for way in self._state.ways(item.core.cluster_id))
+        return {name for item in found for name in interfaces(item)}.union(*(way.interfaces for way in ways))
 
     # -- addresses that name no interface
 

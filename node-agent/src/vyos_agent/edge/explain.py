@@ -53,8 +53,14 @@ def _waits(group: GroupReport, report: Report, troubles: Mapping[str, Trouble]) 
 
 
 def _peer(peer: PeerReport) -> dict[str, Any]:
-    links = ["unicast" if link == UNICAST else link for link in peer.links]
-    return {"name": peer.name, "state": peer.state, "links": links}
+    return {"name": peer.name, "state": peer.state, "links": [_link(name) for name in peer.links]}
+
+
+def _link(name: str) -> str:
+    """A link of a former way is called as its interface, ':' and a number (`edge.ways`)."""
+    former = name.rfind(":") > 0
+    link = name.rpartition(":")[0] if former else name
+    return ("unicast" if link == UNICAST else link) + (" (before the change)" if former else "")
 
 
 def _group(group: GroupReport) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A cluster's ways for frames, in and out: multicast on each interface, and unicast beside it where that is wanted.
+"""One way for frames, in and out: multicast on each interface, and unicast beside it where that is wanted.
 
 Interfaces that are missing are joined when they come, and sockets that cannot be opened are tried again. Frames are
 neither read nor made here.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 
@@ -95,6 +96,11 @@ class Heartbeats:
     def interfaces(self) -> tuple[str, ...]:
         """Those with an open socket."""
         return self._multicast.interfaces
+
+    @property
+    def group(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        """The multicast group."""
+        return self._item.endpoint.group
 
     def refusal(self, interface: str) -> str | None:
         """Why no frame goes out on an interface, as far as the socket says; None: nothing is known against it."""

@@ -10,7 +10,6 @@ import collections
 from collections.abc import Mapping
 from typing import Any
 
-from vyos_agent.config import UNFOUND, UNICAST
 from vyos_agent.core.effects import Decided
 from vyos_agent.core.model import OWNING, Drop
 from vyos_agent.core.report import Report
@@ -56,7 +55,7 @@ def cluster(
             for group in report.groups
         ],
         "peers": {peer.name: peer.state for peer in report.peers if peer.name in members},
-        "interfaces": {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)},
+        "interfaces": {name: up for name, up in report.links.items() if ":" not in name},
         "monitors": dict(report.monitors),
         "transitions": tally.moves(frozenset(group.name for group in config.groups)),
         # from 0 on: the first frame of a kind is to be seen as one more, too

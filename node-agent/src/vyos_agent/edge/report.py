@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from vyos_agent.config import UNFOUND, UNICAST
+from vyos_agent.config import UNICAST
 from vyos_agent.core.model import Keyring, Serving, State
 from vyos_agent.core.report import GroupReport, PeerReport, Report
 from vyos_agent.edge.clock import Calendar
@@ -60,7 +60,7 @@ class ClusterReporter:
         self._used = set()
         refused = facts.refused_units
         units = {g.name: tuple(u for u in g.units if u not in refused.get(g.name, ())) for g in config.groups}
-        links = {name: up for name, up in report.links.items() if name not in (UNFOUND, UNICAST)}
+        links = {name: up for name, up in report.links.items() if ":" not in name}
         alive = sum(p.state == WELL for p in report.peers)
         built = {
             "cluster": config.cluster,

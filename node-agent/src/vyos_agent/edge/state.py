@@ -1,4 +1,4 @@
-"""What outlives this process: accepted configurations with their keys, and the epochs. One directory, 0700.
+"""What outlives this process: accepted configurations with their keys, epochs, ways for frames. One directory, 0700.
 
 Written in a thread, because a disk may take seconds; the newest text for a file wins. A file begins with a line that
 says what it is and what its digest is: a torn, foreign or future file is reported and ignored, never half believed.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vyos_agent.edge import manners
+from vyos_agent.edge.way import Way
 from vyos_api import nodeconfig
 from vyos_api.nodeconfig import ConfigError, KeySet, NodeConfig
 
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 TITLE = "vyos-cluster"
 VERSION = 1
-CONFIG, EPOCHS = ".config", ".epochs"
+CONFIG, EPOCHS, WAYS = ".config", ".epochs", ".ways"
 FILE_MAX = 4 << 20
 """More than the largest configuration; whatever is larger is not ours."""
 STOP_S = 3.0
@@ -53,12 +54,14 @@ class State:
         self._todo: dict[Path, bytes | None] = {}
         self._stopping = False
         self._failing: set[Path] = set()
+        self._ways: dict[bytes, tuple[Way, ...]] = {}
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
 
     def start(self) -> None:
         """Make the directory and begin to write. Raises OSError."""
         if self._directory is not None:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._ways = dict(self._read_ways())
             self._thread.start()
 
     def stop(self) -> None:
@@ -97,6 +100,17 @@ class State:
             logger.error("state: %s is ignored: %s", path, error)
             return {}
 
+    def ways(self, cluster_id: bytes) -> tuple[Way, ...]:
+        """Where frames go, and where they went before a change that is under way; the newest first."""
+        return self._ways.get(cluster_id, ())
+
+    def _read_ways(self) -> Iterator[tuple[bytes, tuple[Way, ...]]]:
+        for path in self._files(WAYS):
+            try:
+                yield bytes.fromhex(path.stem), tuple(Way.read(raw) for raw in _read(path)["ways"])
+            except (OSError, StateError, LookupError, TypeError, ValueError) as error:
+                logger.error("state: %s is ignored: %s", path, error)
+
     # -- writing, some time soon
 
     def save(self, cluster_id: bytes, config: NodeConfig, keys: KeySet) -> None:
@@ -108,9 +122,17 @@ class State:
         """Keep the epochs."""
         self._write(self._path(cluster_id, EPOCHS), {"cluster": cluster, "epochs": dict(epochs)})
 
+    def save_ways(self, cluster_id: bytes, ways: tuple[Way, ...]) -> None:
+        """Keep where frames go: a life that begins in the middle of a change goes on with it."""
+        if self._ways.get(cluster_id) == ways:
+            return
+        self._ways[cluster_id] = ways
+        self._write(self._path(cluster_id, WAYS), {"ways": [way.as_json() for way in ways]})
+
     def forget(self, cluster_id: bytes) -> None:
         """The node serves this cluster no more."""
-        for kind in (CONFIG, EPOCHS):
+        self._ways.pop(cluster_id, None)
+        for kind in (CONFIG, EPOCHS, WAYS):
             self._write(self._path(cluster_id, kind), None)
 
     def _write(self, path: Path | None, body: Mapping[str, Any] | None) -> None:

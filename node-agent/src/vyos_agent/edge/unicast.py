@@ -76,6 +76,13 @@ class Door:
             self.heard_ms = now
         return found
 
+    def take(self, frame: Frame) -> None:
+        """One for this cluster has come."""
+        if len(self.queue) < QUEUE_MAX:
+            self.queue.append(frame)
+        else:
+            self.overflows += 1
+
     def close(self) -> None:
         """Neither in nor out any more."""
         self.configure(0, {})
@@ -160,16 +167,14 @@ class Unicast:
 
     def sort(self, now: int) -> None:
         """Read the sockets and give each frame to its cluster."""
-        doors = {door.cluster_id: door for door in self._doors if door.used}
-        for sock, dates in self._sockets.values():
+        doors: dict[tuple[int, bytes], list[Door]] = {}
+        for door in self._doors:
+            if door.used:
+                doors.setdefault((door.port, door.cluster_id), []).append(door)
+        for (_, port), (sock, dates) in self._sockets.items():
             for frame in dates.frames([frames.received(UNICAST, sock)], now):
-                door = doors.get(frame.data[wire.CLUSTER_ID])
-                if door is None:
-                    continue
-                if len(door.queue) < QUEUE_MAX:
-                    door.queue.append(frame)
-                else:
-                    door.overflows += 1
+                for door in doors.get((port, frame.data[wire.CLUSTER_ID]), ()):
+                    door.take(frame)
 
     def _readable(self) -> None:
         """Each cluster drains for itself: the turn that is begun here reads the socket."""
