@@ -56,8 +56,8 @@ class Edit:
     change: Callable[[Spec], object]
     late: str = "r2"
     late_s: float = SHORT_S
-    lost: tuple[str, ...] = ()
-    """Addresses that the edit takes away."""
+    moves: bool = False
+    """The group is handed over, with two holders for a moment."""
 
 
 def put(**fields: Any) -> Callable[[Spec], object]:
@@ -92,6 +92,35 @@ def text_of(spec: Spec, **metadata: Any) -> str:
     return json.dumps(
         {"apiVersion": "cluster.vyos.io/v1alpha1", "kind": "VyosCluster", "metadata": named, "spec": spec}
     )
+
+
+MORE = "192.168.0.125/24/eth0"
+INTERVALS = [
+    Edit("keepaliveInterval", put(keepaliveInterval="100ms")),
+    Edit("deadInterval", put(deadInterval="2s"), late="r1"),
+    Edit("initDeadInterval", put(initDeadInterval="4s")),
+    Edit("monitorDeadInterval", put(monitorDeadInterval="1s"), late="r1"),
+    Edit("ttl", put(ttl=2)),
+    Edit("announcements", put(announcements={"count": 2, "interval": "100ms", "refresh": "1s"}), late="r1"),
+    Edit("onCordon", put(onCordon="Standby")),
+]
+GROUPS = [
+    Edit("services, one more", of_group(0, services=["192.168.0.123/24/eth0", MORE])),
+    Edit("services, one more, the owner late", of_group(0, services=["192.168.0.123/24/eth0", MORE]), late="r1"),
+    Edit("services, another", of_group(0, services=[MORE]), late="r1"),
+    Edit("services, another order", of_group(0, services=[MORE, "192.168.0.123/24/eth0"])),
+    Edit("autoFailback", of_group(0, autoFailback=True), late="r1"),
+    Edit("failbackDelay", of_group(0, failbackDelay="1s", autoFailback=True)),
+    Edit("monitors", of_group(0, monitors=["192.168.0.11", "192.168.0.12"]), late="r1"),
+    Edit("members, another order", of_group(0, primary="r2", secondaries=["r1"])),
+    Edit("maintenance of the owner", of_group(1, maintenance=["r2"]), moves=True),
+    Edit("maintenance of another, the owner late", of_group(1, maintenance=["r2"]), late="r1", moves=True),
+    Edit("a group more", lambda spec: spec["groups"].append(THIRD)),
+    Edit("a group more, the primary late", lambda spec: spec["groups"].append(THIRD), late="r1"),
+    Edit("a group less", lambda spec: spec["groups"].pop()),
+    Edit("a group less, its owner late", lambda spec: spec["groups"].pop(), late="r1"),
+]
+THIRD = {"name": "i", "primary": "r1", "secondaries": ["r2"], "services": [MORE]}
 
 
 class Pair:
@@ -161,9 +190,12 @@ def walk(pair: Pair, rows: list[Edit]) -> None:
         since = time.monotonic()
         pair.edit(spec, late=row.late, late_s=row.late_s)
         wait(lambda: pair.settled(spec), row.name)  # noqa: B023
+        for address in addresses(before) | addresses(spec):
+            assert pair.lan.watcher.most(address, since) == 1 or row.moves, row.name
         for address in addresses(before) & addresses(spec):
-            assert pair.lan.watcher.most(address, since) == 1, row.name
             assert pair.lan.watcher.dark_s(address, since) == 0, row.name
+        gone = addresses(before) - addresses(spec)
+        wait(lambda: not any(map(pair.lan.watcher.holders, gone)), row.name)  # noqa: B023
 
 
 def test_where_heartbeats_go(pair: Pair) -> None:
@@ -172,6 +204,16 @@ def test_where_heartbeats_go(pair: Pair) -> None:
     last = "every member has the new configuration"
     for router in pair.lan.routers.values():
         wait(lambda: router.log.count(last) >= len(WAYS) - 1, "the former ways to be forgotten")  # noqa: B023
+
+
+def test_intervals(pair: Pair) -> None:
+    """What is no part of a group moves none."""
+    walk(pair, INTERVALS)
+
+
+def test_groups(pair: Pair) -> None:
+    """What comes has one holder, what goes has none, and what stays is held without a gap."""
+    walk(pair, GROUPS)
 
 
 def test_a_restart_in_the_middle(pair: Pair) -> None:
