@@ -62,11 +62,14 @@ def test_every_line_is_shown_by_tests_that_exist() -> None:
     ("row", "said"),
     [
         ("| No: fly | wings | |", "names no test: | No: fly | wings | |"),
-        ("| No: fly | `tests/test_layout.py::test_no_module_is_too_long` | |", "names no test"),
+        ("| No: fly | `tests/test_layout.py::test_no_package_shadows_the_standard_library` | |", "names no test"),
         ("| No: fly | wings | `tests/test_layout.py::test_flight` |", "there is no test tests/test_layout.py::test_fl"),
         ("| No: fly | wings | `tests/test_wings.py::test_one` |", "there is no test tests/test_wings.py::test_one"),
         ("| No: fly | wings | `tests/test_layout.py::tracked` |", "there is no test tests/test_layout.py::tracked"),
-        ("| Fly | wings | `tests/test_layout.py::test_no_module_is_too_long` |", "neither No nor Yes"),
+        (
+            "| Fly | wings | `tests/test_layout.py::test_no_package_shadows_the_standard_library` |",
+            "neither No nor Yes",
+        ),
     ],
 )
 def test_a_line_that_shows_nothing_is_noticed(row: str, said: str) -> None:

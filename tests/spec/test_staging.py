@@ -48,13 +48,13 @@ def test_a_member_that_learns_of_it_late() -> None:
     sent = both_ways(lab, since)
     assert max(b - a for a, b in itertools.pairwise(sent)) <= K
     assert lab.peer("b") == "Alive"
-    assert not lab.node.former_over
+    assert not lab.node.staging.over
     peer.hears, peer.link = None, 0
     at = lab.now
     lab.run(3 * K)
     stopped = both_ways(lab, at)[-1]
     assert stopped <= at + 2 * K
-    assert lab.run(D).node.former_over
+    assert lab.run(D).node.staging.over
     assert both_ways(lab, stopped + 1) == []
     assert [d.after for d in lab.decided() if d.group == "g"][-1] is State.OWNER
 
@@ -88,9 +88,9 @@ def test_when_the_former_way_is_forgotten() -> None:
     peer.hears = None
     lab.run(5 * D)
     assert both_ways(lab, lab.now - D) == [], "it has proved that it listens"
-    assert not lab.node.former_over, "it still sends there"
+    assert not lab.node.staging.over, "it still sends there"
     peer.link = 0
-    assert lab.run(D).node.former_over
+    assert lab.run(D).node.staging.over
 
 
 def test_a_dead_member_is_waited_for_an_hour() -> None:
@@ -106,10 +106,10 @@ def test_a_dead_member_is_waited_for_an_hour() -> None:
     assert lab.peer("b") == "Alive", "a start with the former configuration is heard and hears"
     peer.rests()
     lab.run(WAIT_MS)
-    assert not lab.node.former_over
+    assert not lab.node.staging.over
     assert both_ways(lab, lab.now - 5 * K)
     lab.run(at + WAIT_MS + 6 * D - lab.now)
-    assert lab.node.former_over
+    assert lab.node.staging.over
     assert both_ways(lab, lab.now - D) == []
 
 
@@ -126,4 +126,4 @@ def test_another_life_proves_itself_again() -> None:
     again.beats()
     lab.run(4 * K)
     assert both_ways(lab, at + K)
-    assert not lab.node.former_over
+    assert not lab.node.staging.over

@@ -67,8 +67,7 @@ class Node:
         self._vigil = Vigil()
         self._contact = Contact(now)
         self._farewell = Farewell()
-        self._staging = Staging()
-        self._proving = False
+        self.staging = Staging()
         self._ending: Ending | None = None
         self._started_ms = now
         self._listened = False
@@ -96,7 +95,7 @@ class Node:
             self.deadline = NEVER_MS
             return self._end(self._ending)
         self._judge(now)
-        self._staging.look(self._peers, now)
+        self.staging.look(self._peers, now)
         out: list[Effect] = [self._holding.first(self.config)] if self._first else []
         told = told or late or self._first or not self._vigil.awake or self._peers.changed
         self._first = False
@@ -110,11 +109,6 @@ class Node:
     def may_hold(self, now: int) -> bool:
         """The one gate before every add, renewal and announcement: is this node's authority still good?"""
         return self._holding.may_hold(now)
-
-    @property
-    def former_over(self) -> bool:
-        """Whether the links that frames went over before a change can be forgotten."""
-        return self._staging.over
 
     @property
     def relocated(self) -> frozenset[Vip]:
@@ -217,7 +211,7 @@ class Node:
         before = self.config
         self.config, self._configured_ms = config, now
         self.revision += 1
-        self._staging.configure(config, now)
+        self.staging.configure(config, now)
         self._names = {MemberId(wire_id(m)): m for m in config.members}
         self._peers.configure(frozenset(self._names), now, frozenset(g.id for g in config.groups))
         numbered = config.generation > before.generation
@@ -310,11 +304,11 @@ class Node:
 
     def _speak(self, now: int, out: list[Effect], *, news: bool) -> None:
         answer = self._answers.take(now)
-        self._proving = False
+        self.staging.proving = False
         if not (news or answer or now >= self._next_beat_ms):
-            if now < self._staging.due_ms or self._farewell.begun:
+            if now < self.staging.due_ms or self._farewell.begun:
                 return
-            self._proving = True
+            self.staging.proving = True
         # An answer asks for none, or two that ask would go on answering each other.
         curious = not answer and (not self._vigil.awake or any(m.curious for m in self._groups.all))
         send, newest = speak.frame(
@@ -324,22 +318,22 @@ class Node:
             now,
             leaving=self._farewell.begun,
             answer_please=curious,
-            former=self._staging.speaks and not self._proving,
+            former=self.staging.speaks and not self.staging.proving,
         )
         if newest > SEQUENCE_MAX:
             self._ending = Ending.ROLLED_BACK
-        self._staging.sent(self._peers.sent.newest + 1, newest, now, proof=self._proving)
+        self.staging.sent(self._peers.sent.newest + 1, newest, now, proof=self.staging.proving)
         self._peers.sent.sent(newest, now)
         out.append(send)
-        if self._proving:
+        if self.staging.proving:
             return
         hurried = any(m.hurried for m in self._groups.all)
         self._next_beat_ms = now + (min(RESEND_MS, self.config.keepalive_ms) if hurried else self.config.keepalive_ms)
 
     def _sent(self, accepted: bool, now: int) -> tuple[Effect, ...]:
         """Renew right after a frame went out; one that nobody took renews only for a node that is alone."""
-        if self._proving:  # a member that hears the former links only counts from the frame before
-            self._proving = False
+        if self.staging.proving:  # a member that hears the former links only counts from the frame before
+            self.staging.proving = False
             return ()
         if accepted != self._contact.accepted:
             self._contact.accepted, self._decide_ms = accepted, now + 1
@@ -387,7 +381,7 @@ class Node:
     # -- time
 
     def _next_deadline(self, now: int) -> int:
-        due = [self._next_beat_ms, self._decide_ms, self._answers.due_ms, self._staging.due_ms]
+        due = [self._next_beat_ms, self._decide_ms, self._answers.due_ms, self.staging.due_ms]
         due += self._vigil.due_ms(self.config.dead_ms)
         due += self._farewell.due_ms()
         if self._vigil.awake:

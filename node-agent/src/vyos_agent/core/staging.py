@@ -32,6 +32,8 @@ class Staging:
         """When a frame to the new links only is due."""
         self.speaks = False
         """Whether frames go over the former links, too."""
+        self.proving = False
+        """Whether the frame that was sent last went over the new links only, in addition."""
         self.over = True
         """Whether the former links can be forgotten."""
         self._former: tuple[str, ...] = ()

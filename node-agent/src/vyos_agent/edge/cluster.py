@@ -247,7 +247,7 @@ class Cluster:
 
     def _forget_former(self) -> None:
         """Every member has the new configuration, or is waited for no more."""
-        if self._runner is None or not (self._heartbeats.changing and self._runner.node.former_over):
+        if self._runner is None or not (self._heartbeats.changing and self._runner.node.staging.over):
             return
         self._heartbeats.forget()
         self._save_ways()
@@ -311,7 +311,7 @@ class Cluster:
             return
         if frames:
             self._gaps.heard(frames, self._runner.node._peers.table)
-        if self._heartbeats.changing and self._runner.node.former_over:
+        if self._heartbeats.changing and self._runner.node.staging.over:
             self._loop.call_soon(self._forget_former)
 
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
