@@ -57,7 +57,12 @@ def test_accepted(changes: dict[str, Any]) -> None:
         (
             {"spec.groups[0].services[0]": "192.168.0.0/24"},
             "spec.groups[0].services[0]: ADDRESS must be a host's address, not the network's own (its host bits are all"
-            " zero)",
+            " zero) nor its broadcast address (all one)",
+        ),
+        (
+            {"spec.groups[0].services[0]": "192.168.0.255/24"},
+            "spec.groups[0].services[0]: ADDRESS must be a host's address, not the network's own (its host bits are all"
+            " zero) nor its broadcast address (all one)",
         ),
         (
             {"spec.groups[1].services": ["10.0.0.1/24", "192.168.0.123/25"]},

@@ -15,7 +15,7 @@ GOOD = {"OPERATOR_NAMESPACE": "vyos-cluster", "AGENT_NAMESPACE": "vyos-cluster-a
 
 def test_defaults() -> None:
     found = settings.from_environment({**GOOD, "POD_NAME": "op-1", "LIVENESS_PORT": ""})
-    assert found == settings.Settings("vyos-cluster", "vyos-cluster-agents", 8080, "", "text", 600, 60, "op-1")
+    assert found == settings.Settings("vyos-cluster", "vyos-cluster-agents", 8080, "", "text", 600, 60, "", "op-1")
     assert found.namespaces == ("vyos-cluster", "vyos-cluster-agents")
 
 

@@ -36,7 +36,9 @@ class AcceptedReason(enum.StrEnum):
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 (a reason, no password)
     """The pre-shared secret is there but cannot be used (empty)."""
     ADDRESS_CONFLICT = "AddressConflict"
-    """An older VyosCluster holds one of the addresses."""
+    """An address is another VyosCluster's, a Node's, a pod's, the API server's or a monitor's."""
+    NODE_HAS_ADDRESS = "NodeHasAddress"
+    """A Node came later with an address that this cluster has; the cluster goes on."""
     NODE_NOT_FOUND = "NodeNotFound"
     """A member is no node of this Kubernetes cluster."""
     NO_AGENT = "NoAgent"

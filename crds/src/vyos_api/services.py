@@ -86,7 +86,9 @@ def _unicast(text: str) -> bool:
 
 def _is_host(text: str) -> bool:
     found = _network(text)
-    return found is None or found.network.max_prefixlen - found.network.prefixlen < 2 or found.ip != found.network[0]
+    if found is None or found.network.max_prefixlen - found.network.prefixlen < 2:
+        return True
+    return found.ip != found.network[0] and (found.version == 6 or found.ip != found.network[-1])
 
 
 def _has_interface(text: str) -> bool:
@@ -128,7 +130,8 @@ RULES = (
     ),
     Rule(
         cel="",  # comparing two of CEL's addresses costs 100 times what a CRD may
-        message="ADDRESS must be a host's address, not the network's own (its host bits are all zero)",
+        message="ADDRESS must be a host's address, not the network's own (its host bits are all zero) nor its "
+        "broadcast address (all one)",
         holds=lambda s: not _is_ip_service(s) or _is_host(s),
     ),
     Rule(

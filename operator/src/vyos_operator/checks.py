@@ -14,7 +14,7 @@ from vyos_api.nodeconfig import NodeConfig
 from vyos_api.reasons import AcceptedReason
 from vyos_api.render import members
 from vyos_api.v1alpha1 import Spec, Status, VyosCluster
-from vyos_operator import claims, departures, presence, psk
+from vyos_operator import claims, departures, node_addresses, presence, psk
 from vyos_operator.rendering import Rendering
 from vyos_operator.world import Finding, World
 
@@ -52,7 +52,8 @@ def judge(world: World, known: Status) -> Verdict:
     assert isinstance(secret, bytes), "the checks have found it"
     return Verdict(
         refusal=None,
-        note=unknown_nodes(world, cluster.spec)
+        note=nodes_with_shared_addresses(world, cluster.spec)
+        or unknown_nodes(world, cluster.spec)
         or nodes_without_agent(world, cluster.spec, [entry.name for entry in known.nodes]),
         configs=rendering.configs(
             world.addresses, world.cordoned, departures.departing(world, rendering.members, known)
@@ -92,11 +93,36 @@ def addresses_free(world: World, rendering: Rendering, cluster: VyosCluster) -> 
     return Finding(AcceptedReason.ADDRESS_CONFLICT, message)
 
 
+def addresses_foreign(world: World, _rendering: Rendering, cluster: VyosCluster) -> Finding | None:
+    """No address that the cluster asks for now belongs to a Node, to pods or to the API server, or is a monitor."""
+    held = {place.address for place in world.held}
+    monitors = node_addresses.monitored(cluster.spec)
+    parts = []
+    for field_, address in node_addresses.shared(cluster.spec):
+        owner = world.taken.by(address) if address not in held else None
+        if owner is not None:
+            parts.append(f"{field_}: {address} is {owner}; share an address that belongs to no machine")
+        elif address in monitors:
+            parts.append(f"{field_}: {address} is also {monitors[address]}; a monitor must be another machine's")
+    return Finding(AcceptedReason.ADDRESS_CONFLICT, listed(parts, "; ")) if parts else None
+
+
 CHECKS: tuple[Callable[[World, Rendering, VyosCluster], Finding | None], ...] = (
     secret_usable,
+    addresses_foreign,
     addresses_free,
 )
 """In the order in which a person would mend them."""
+
+
+def nodes_with_shared_addresses(world: World, spec: Spec) -> Finding | None:
+    """Addresses that the cluster has, and that belong to a Node that came later: what runs is not torn down."""
+    parts = [
+        f"{field_}: {address} is {owner}, too; change the Node's address, or share another one"
+        for field_, address in node_addresses.shared(spec)
+        if (owner := world.taken.by(address)) is not None
+    ]
+    return Finding(AcceptedReason.NODE_HAS_ADDRESS, listed(parts, "; ")) if parts else None
 
 
 def unknown_nodes(world: World, spec: Spec) -> Finding | None:

@@ -10,7 +10,7 @@ import dataclasses
 import socket
 from collections.abc import Mapping
 
-from vyos_api import environment
+from vyos_api import environment, rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Settings:
     """How often every cluster is looked at again with no event at all."""
     audit_s: int = 60
     """How often the watches are compared with what the API server lists."""
+    api_address: str = ""
+    """The ClusterIP at which pods reach the API server; empty where it is not known."""
     instance: str = "vyos-cluster-operator"
     """Which operator reports: the pod's name, in Events."""
 
@@ -48,5 +50,12 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         log_format=environment.choice(environ, "LOG_FORMAT", Settings.log_format, environment.LOG_FORMATS),
         resync_s=environment.number(environ, "RESYNC_SECONDS", Settings.resync_s, 1, 86_400),
         audit_s=environment.number(environ, "AUDIT_SECONDS", Settings.audit_s, 1, 3_600),
+        api_address=_address(environ.get("KUBERNETES_SERVICE_HOST", "")),
         instance=(environ.get("POD_NAME") or socket.gethostname())[:128],  # Event.reportingInstance takes 128
     )
+
+
+def _address(text: str) -> str:
+    """The address in canonical spelling; empty where it is a name. Kubernetes sets it, so it is no error."""
+    ip = rules.parse_ip(text)
+    return "" if ip is None else str(ip)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vyos_api import names, rules
 from vyos_api.nodeconfig import ConfigError, NodeConfig, node_config_from_json
-from vyos_operator import claims, kinds, presence
+from vyos_operator import claims, kinds, node_addresses, presence
 from vyos_operator.claims import Claim, Claims, Place
 from vyos_operator.kinds import Kind, Watch
+from vyos_operator.node_addresses import Taken
 from vyos_operator.rendering import Rendering
 from vyos_operator.settings import Settings
 from vyos_operator.world import Absence, Body, World
@@ -49,6 +51,7 @@ class _Scene:
     lost: frozenset[str]
     cordoned: frozenset[str]
     agents: Mapping[str, Absence | None]
+    taken: Taken
 
 
 class Store:
@@ -118,7 +121,7 @@ class Store:
             return None
         settings, secrets = self._settings, self._objects[kinds.SECRETS]
         reference = self._known[name].secret
-        scene = self._scene = self._scene or _scene(self._objects[kinds.NODES], self._agents)
+        scene = self._scene = self._scene or _scene(self._objects[kinds.NODES], self._agents, settings.api_address)
         return World(
             now=now,
             operator_namespace=settings.operator_namespace,
@@ -137,6 +140,7 @@ class Store:
             addresses=scene.addresses,
             agents=scene.agents,
             former=dict(self._known[name].former),
+            taken=scene.taken,
             rendering=self._known[name].rendering,
         )
 
@@ -148,6 +152,7 @@ class Store:
             if before is None or after is None or _told(before) != _told(after):
                 self._scene = None
                 self._mark_members(name)
+                self._mark_sharing(before, after)
         elif kind is kinds.CONFIG_MAPS:
             if namespace == self._settings.agent_namespace:
                 self._child_changed(name, before, after)
@@ -226,6 +231,17 @@ class Store:
     def _mark_members(self, node: str) -> None:
         self._mark_all(self._by_member.get(node, ()))
 
+    def _mark_sharing(self, before: Body | None, after: Body | None) -> None:
+        """Mark the clusters that ask for an address which a Node has got or lost, or that lies in its pod network."""
+        old, new = (_owned(node) if node is not None else set() for node in (before, after))
+        if old == new:
+            return
+        nodes = {("", str(number)): node for number, node in enumerate((before, after)) if node is not None}
+        taken = _taken(nodes, "")
+        for name, known in list(self._known.items()):
+            if any(taken.by(place.address.partition("%")[0]) for place in known.asked):
+                self._mark(name)
+
     def _index(self, name: str, members: frozenset[str]) -> None:
         """Note whose member is who, so that a Node's change costs what it concerns."""
         for node in self._indexed.pop(name, frozenset()) - members:
@@ -266,26 +282,48 @@ def _trimmed(kind: Kind, body: Body) -> Body:
     meta = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     if kind is kinds.NODES:
         cordoned = bool((body.get("spec") or {}).get("unschedulable"))
-        return {"metadata": meta, "lost": _lost(body), "cordoned": cordoned, "addresses": _addresses(body)}
+        return {
+            "metadata": meta,
+            "lost": _lost(body),
+            "cordoned": cordoned,
+            "addresses": _addresses(body),
+            "owned": node_addresses.of_node(body),
+            "networks": node_addresses.pod_networks(body),
+        }
     if kind is kinds.PODS:
         node = (body.get("spec") or {}).get("nodeName") or ""
         return {"metadata": meta, "node": node, "absence": presence.of_pod(body)}
     return {**body, "metadata": meta}
 
 
-def _scene(nodes: Mapping[tuple[str, str], Body], agents: Mapping[str, Absence | None]) -> _Scene:
+def _scene(nodes: Mapping[tuple[str, str], Body], agents: Mapping[str, Absence | None], api: str) -> _Scene:
     return _Scene(
         addresses={name: facts["addresses"] for (_, name), facts in nodes.items()},
         nodes=frozenset(name for _, name in nodes),
         lost=frozenset(name for (_, name), facts in nodes.items() if facts["lost"]),
         cordoned=frozenset(name for (_, name), facts in nodes.items() if facts["cordoned"]),
         agents=dict(agents),
+        taken=_taken(nodes, api),
     )
 
 
-def _told(node: Body) -> tuple[bool, bool, tuple[str, ...]]:
-    """What a Node's clusters want to know of it."""
-    return node["lost"], node["cordoned"], node["addresses"]
+def _taken(nodes: Mapping[tuple[str, str], Body], api: str) -> Taken:
+    """`api`: the API server's ClusterIP."""
+    addresses = {api: "the address of the API server"} if api else {}
+    networks: dict[ipaddress.IPv4Network | ipaddress.IPv6Network, str] = {}
+    for (_, name), facts in nodes.items():
+        addresses |= facts["owned"]
+        networks |= {ipaddress.ip_network(text): name for text in facts["networks"]}
+    return Taken(addresses, networks)
+
+
+def _owned(node: Body) -> set[str]:
+    return {*node["owned"], *node["networks"]}
+
+
+def _told(node: Body) -> tuple[object, ...]:
+    """What clusters want to know of a Node."""
+    return node["lost"], node["cordoned"], node["addresses"], node["owned"], node["networks"]
 
 
 def _addresses(node: Body) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from vyos_api.reasons import AcceptedReason
 from vyos_operator.claims import Claim, Place
 from vyos_operator.kinds import Kind
+from vyos_operator.node_addresses import Taken
 from vyos_operator.rendering import Rendering
 
 Body = Mapping[str, Any]
@@ -61,6 +62,8 @@ class World:
     """Of each Node with an agent's pod, what that agent is short of; None for nothing."""
     former: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The owner before the present one, of the groups that were seen to move."""
+    taken: Taken = dataclasses.field(default_factory=Taken)
+    """Addresses of Nodes, pods and the API server."""
     rendering: Rendering | None = dataclasses.field(default=None, repr=False, compare=False)
     """What the spec in `cluster` means, where that was worked out before."""
 
