@@ -60,7 +60,7 @@ def test_power_off_moves_the_address_and_the_status_tells_it(product: Product, h
         heading, line = ground.kubectl("get", "vyosclusters", name).splitlines()
         assert heading.split() == ["NAME", "OWNERS", "AVAILABLE", "MEMBERS", "AGE"]
         assert line.split()[:4] == [name, "g=node2", "True", "1/2"]
-        told = ("PeerDead", "node2 took group g (epoch 2): node1 is dead")
+        told = ("PeerDead", "node2 took group g (epoch 2): node1 was not heard for its dead interval")
         ground.wait(lambda: told in [(e["reason"], e["message"]) for e in product.events(name)], 10, str(told))
         described = ground.kubectl("describe", "vyosclusters", name)
         assert told[1] in described.partition("Events:")[2]

@@ -28,6 +28,6 @@ def test_a_nodes_own_address_is_refused_and_harms_no_other_cluster(product: Prod
             assert found["reason"] == "AddressConflict"
             assert f"spec.groups[0].services[0]: {own} is the InternalIP of node2" in found["message"]
             time.sleep(LONGER_S)
-            assert own not in ground.exec("node1", "ip", "-4", "address", "show")
+            assert f"{own}/" not in ground.exec("node1", "ip", "-4", "address", "show")
             assert product.status("healthy")["members"] == "2/2"
         assert holders.history(VIP) == ["0 ms: node1"]

@@ -85,7 +85,7 @@ def test_reports_become_conditions_owners_and_events(api: Api, running: Operator
     until(lambda: any(e["reason"] == "PeerDead" for e in api.events("edge")), "the Event of the takeover")
     text = api.server.kubectl("describe", "vyc", "edge")
     events = text[text.index("Events:") :]
-    assert "node2 took group cluster (epoch 2): node1 is dead" in events
+    assert "node2 took group cluster (epoch 2): node1 was not heard for its dead interval" in events
     assert "node1 took group cluster (epoch 1): it had no owner" in events
     assert "generation 1 is being carried out" in events
     printed = api.server.kubectl("get", "vyc", "edge").splitlines()

@@ -278,9 +278,3 @@ def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
         "Verified": "2026-11-24T13:00:00Z",
         "Degraded": "2026-11-24T13:00:00Z",
     }
-
-
-def test_a_status_that_cannot_be_read_is_built_anew() -> None:
-    body = cluster()
-    body["status"] = {"nodes": "?", "conditions": []}
-    assert conditions(plan.plan_for(world(body)))["Accepted"] == ("True", "Accepted")

@@ -17,9 +17,15 @@ from .worlds import at, carried_out, owned, reported, said, world
             {"cluster": "node1"},
             "Takeover",
             "Warning",
-            "node2 took group cluster (epoch 7): node1 is dead",
+            "node2 took group cluster (epoch 7): node1 was not heard for its dead interval",
         ),
-        (owned("node2"), {}, "Takeover", "Warning", "node2 took group cluster (epoch 7): its former owner is dead"),
+        (
+            owned("node2"),
+            {},
+            "Takeover",
+            "Warning",
+            "node2 took group cluster (epoch 7): its former owner was not heard for its dead interval",
+        ),
         (
             owned("node2", reason="PeerLeft"),
             {"cluster": "node1"},
@@ -40,6 +46,13 @@ from .worlds import at, carried_out, owned, reported, said, world
             "FirstClaim",
             "Normal",
             "node1 took group cluster (epoch 1): it had no owner",
+        ),
+        (
+            owned("node1", reason="FirstClaim", epoch=9),
+            {"cluster": "node2"},
+            "FirstClaim",
+            "Normal",
+            "node1 took group cluster (epoch 9): it goes on, node2 was recorded as the owner",
         ),
         (
             owned("node1", reason="Failback"),

@@ -103,6 +103,8 @@ class DegradedReason(enum.StrEnum):
 
     HEALTHY = "Healthy"
     """Nothing (the condition is False)."""
+    NOT_RUNNING = "NotRunning"
+    """No member has a configuration yet."""
     MEMBER_DOWN = "MemberDown"
     """A member is dead, or its agent does not report or may be unable to."""
     INTERFACE_DOWN = "InterfaceDown"

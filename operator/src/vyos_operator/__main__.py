@@ -131,6 +131,8 @@ async def _reconcile(name: str, store: Store, api: Cluster) -> None:
     if world is None:
         return
     todo = plan.plan_for(world)
+    if todo.unreadable_status:
+        logger.warning("cluster %s: its status cannot be read; keys, status and Events are left as they are", name)
     if todo.holds is not None:  # at once, so that no other worker gives the same address away meanwhile
         store.plan_to_hold(name, todo.holds)
     await api.carry_out(name, todo, store)

@@ -45,6 +45,8 @@ def plan_for(world: World) -> Plan:
         return Plan()
     raw = world.cluster.get("status") or {}
     known = _status(raw)
+    if known is None:
+        return _plan_without_status(world)
     verdict = checks.judge(world, known)
     running = verdict.configs[0] if verdict.configs else _running(world)
     state = _state(world, running, known) if running else None
@@ -73,6 +75,20 @@ def plan_for(world: World) -> Plan:
         ),
         status=None if status.same(fields, raw) else fields,
         holds=verdict.rendering.asked if verdict.rendering is not None else None,
+    )
+
+
+def _plan_without_status(world: World) -> Plan:
+    """What can be done where the status cannot be read: the members get their configuration, and nothing else changes.
+
+    An empty status in its place would say that no member has any key, and that every owner is a new one.
+    """
+    verdict = checks.judge(world, Status())
+    children = _children(world, verdict, None)
+    return Plan(
+        apply=tuple(body for body, there in children if there is None or not manifests.as_built(body, there)),
+        holds=verdict.rendering.asked if verdict.rendering is not None else None,
+        unreadable_status=True,
     )
 
 
@@ -196,10 +212,14 @@ def _deviation_events(world: World, running: NodeConfig | None, known: Status) -
 
 def _why(world: World, group: GroupStatus) -> str:
     former = world.former.get(group.name)
-    who = former if former and former != group.owner else "its former owner"
+    other = former if former and former != group.owner else ""
+    who = other or "its former owner"
     words = {
-        OwnershipReason.FIRST_CLAIM: ": it had no owner",
-        OwnershipReason.PEER_DEAD: f": {who} is dead",
+        # A member that owns since before another one was recorded keeps the reason of its claim ([EPOCH-5]).
+        OwnershipReason.FIRST_CLAIM: ": it had no owner"
+        if not other
+        else f": it goes on, {other} was recorded as the owner",
+        OwnershipReason.PEER_DEAD: f": {who} was not heard for its dead interval",
         OwnershipReason.PEER_LEFT: f": {who} has left",
         OwnershipReason.PEER_RELEASED: f": {who} has let it go",
         OwnershipReason.HANDOVER_REQUESTED: f" from {who}: it was asked to",
@@ -237,12 +257,12 @@ def _identity(world: World, *parts: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _status(raw: Body) -> Status:
-    """The status as far as it can be read; the API server's schema lets nothing else in."""
+def _status(raw: Body) -> Status | None:
+    """The status; None where it cannot be read, as one of a newer release that an older CRD let in."""
     try:
         return Status.model_validate(raw)
     except ValidationError:
-        return Status()
+        return None
 
 
 def _running(world: World) -> NodeConfig | None:

@@ -207,7 +207,7 @@ def degraded(health: Health | None) -> Said:
     """Degraded: is anything not as it should be, though the addresses may be served?"""
     kind = ConditionType.DEGRADED
     if health is None:
-        return Said(kind, "False", DegradedReason.HEALTHY, "nothing runs yet")
+        return Said(kind, "Unknown", DegradedReason.NOT_RUNNING, "nothing runs yet")
     found: dict[DegradedReason, list[str]] = {}
     if health.split:
         found[DegradedReason.SPLIT_BRAIN] = [_split(health)]

@@ -97,6 +97,8 @@ class Plan:
     events: tuple[Body, ...] = ()
     status: Body | None = None
     """The operator's part of the status, whole; None when it is already so."""
+    unreadable_status: bool = False
+    """The status cannot be read: no key is changed, and no status and no Event is written, until it can be."""
     holds: frozenset[Place] | None = None
     """What agents may hold once this is carried out; None when the configuration stays as it is."""
 
