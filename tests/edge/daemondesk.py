@@ -35,7 +35,10 @@ class Desk:
         """With `hooks` it is a router's own daemon, which runs them itself."""
         self.daemon = Daemon("r1", State(directory), keep_configs=hooks is None, hooks=hooks)
         self.restarts: list[None] = []
-        self.handlers = handlers(self.daemon, file=None, restart=lambda: self.restarts.append(None))
+        self.handlers = handlers(self.daemon, file=None, restart=self._restart)
+
+    async def _restart(self) -> None:
+        self.restarts.append(None)
 
     async def configure(self, *entries: Any) -> list[str]:
         answer = await self.handlers["configure"]({"clusters": list(entries)})

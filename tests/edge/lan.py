@@ -94,6 +94,11 @@ class Router:
         path = self.directory / "log"
         return path.read_text() if path.exists() else ""
 
+    def logged(self, text: str, times: int = 1) -> None:
+        """Wait until its daemon has logged this: a thread of its own writes the log."""
+        wait(lambda: self.log.count(text) >= times, f"{self.name} to log {text!r}")
+        assert self.log.count(text) == times or times == 1, self.log
+
     def start(self, *args: str) -> None:
         """Run the daemon; returns when it answers."""
         command = [sys.executable, "-m", "vyos_agent.heartbeat", "--node", self.name]

@@ -300,7 +300,9 @@ async def test_bad_requests(desk: Desk, op: str, request_: dict[str, Any], error
 
 async def test_a_daemon_with_a_file_takes_no_orders(desk: Desk) -> None:
     with pytest.raises(ControlError, match=r"configured by /etc/cluster.yaml"):
-        await handlers(desk.daemon, file="/etc/cluster.yaml", restart=lambda: None)["configure"]({"clusters": []})
+        await handlers(desk.daemon, file="/etc/cluster.yaml", restart=asyncio.Event().wait)["configure"](
+            {"clusters": []}
+        )
 
 
 async def test_a_restart_is_handed_on_with_the_name_of_the_life_that_ends(desk: Desk) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,22 @@ def test_host_units_on_the_command_line() -> None:
     assert parse(["--node=r1"]).host_services == ("*",)
     assert parse(["--node=r1", "--host-services=ssh,openvpn@*"]).host_services == ("ssh", "openvpn@*")
     assert parse(["--node=r1", "--host-services="]).host_services == ()
+
+
+async def test_a_restart_reads_the_file_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes seconds on a busy router, and heartbeats and leases do not wait."""
+    monkeypatch.setattr(heartbeat, "_load_as_member", lambda options: time.sleep(0.3))
+    leaving, late_s = heartbeat._Leaving(), 0.0
+
+    async def beat() -> None:
+        nonlocal late_s
+        while True:
+            at = time.monotonic()
+            await asyncio.sleep(0.01)
+            late_s = max(late_s, time.monotonic() - at - 0.01)
+
+    beating = asyncio.create_task(beat())
+    await heartbeat._restart(argparse.Namespace(), leaving)
+    beating.cancel()
+    assert leaving.end is heartbeat.End.RESTART
+    assert late_s < 0.25, "the loop stood still while the file was read"

@@ -70,5 +70,5 @@ def test_a_file_that_names_its_router_no_more(three: Lan, tmp_path: Path) -> Non
         three[name].send(signal.SIGHUP)
     three.held_by("r2")
     assert three.watcher.dark_s(VIP, since) == 0
-    assert f"{files['r1']} names r1 no more: handing over its groups" in three["r1"].log
+    three["r1"].logged(f"{files['r1']} names r1 no more: handing over its groups")
     wait(lambda: three["r1"].cluster()["groups"] == [], "r1 to be a member of nothing")

@@ -110,4 +110,4 @@ def test_without_the_limits_it_goes_without(tmp_path: Path) -> None:
         told = process(router)
         assert (told["memoryLocked"], told["realTime"]) == (False, False)
         assert status(router, "VmLck") == "0 kB"
-        assert "memory is not locked, scheduling is ordinary" in router.log
+        router.logged("memory is not locked, scheduling is ordinary")

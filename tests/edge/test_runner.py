@@ -161,3 +161,23 @@ async def test_a_fault_of_ours_ends_the_runner_and_is_told(monkeypatch: pytest.M
     r.turn()
     assert r.over
     assert isinstance(ports.error, AssertionError)
+
+
+@pytest.mark.parametrize("observer", ["decided", "changed", "heard"])
+async def test_a_fault_of_an_observer_ends_nothing(
+    observer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ports = Ports()
+    r = runner(ports, keepalive_ms=30, dead_ms=100, init_dead_ms=150)
+
+    def fault(*_: object) -> None:
+        raise KeyError("a histogram")
+
+    monkeypatch.setattr(ports, observer, fault)
+    r.turn()
+    r.turn(Held(frozenset()))
+    await until(lambda: ports.holds and ports.holds[-1])
+    assert not r.over
+    assert ports.error is None
+    assert [rec.levelname for rec in caplog.records if "a fault of ours" in rec.getMessage()] == ["ERROR"], "once"
+    r.end()

@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from vyos_agent.edge import logs, reader, requests
@@ -51,7 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.config is None and options.control is None:
         parser.error("nothing to serve: give --config FILE, or --control SOCKET to be told")
-    logs.configure(options.log_level, options.log_format)
+    log = logs.configure(options.log_level, options.log_format)
+    try:
+        return _serve(options, log)
+    finally:
+        log.finish()
+
+
+def _serve(options: argparse.Namespace, log: logs.Queued) -> int:
     try:
         item = _load_as_member(options)
     except ValueError as error:
@@ -65,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if end is End.RESTART:
         # the same process: nobody who watches over it sees it end, and has it wait for its next start
-        logging.shutdown()
+        log.finish()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return int(end is End.BROKEN)
 
@@ -154,10 +161,13 @@ class _Reload:
             await self._daemon.configure(Orders((item,), ()))
 
 
-def _restart(options: argparse.Namespace, leaving: _Leaving) -> None:
-    """Begin anew, if the next life will be able to. Raises ControlError."""
+async def _restart(options: argparse.Namespace, leaving: _Leaving) -> None:
+    """Begin anew, if the next life will be able to. Raises ControlError.
+
+    A process reads the file, for seconds on a busy router: heartbeats go on meanwhile.
+    """
     try:
-        _load_as_member(options)
+        await asyncio.to_thread(_load_as_member, options)
     except ValueError as error:
         raise ControlError(f"it would not come back: {error}") from None
     leaving.ask(End.RESTART, "restart")
@@ -190,7 +200,9 @@ def _load(options: argparse.Namespace) -> Item | None:
     return reader.load(options.config, options.node, peers)
 
 
-def _control(options: argparse.Namespace, daemon: Daemon, restart: Callable[[], None]) -> ControlServer | None:
+def _control(
+    options: argparse.Namespace, daemon: Daemon, restart: Callable[[], Awaitable[None]]
+) -> ControlServer | None:
     if options.control is None:
         return None
     file = None if options.config is None else str(options.config)

@@ -309,10 +309,10 @@ class Cluster:
         """What came of them only the core's table tells; with `_last_beat_ms` all that is read of the core's inside."""
         if self._runner is None:
             return
-        if frames:
-            self._gaps.heard(frames, self._runner.node._peers.table)
         if self._heartbeats.changing and self._runner.node.staging.over:
             self._loop.call_soon(self._forget_former)
+        if frames:
+            self._gaps.heard(frames, self._runner.node._peers.table)
 
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""
@@ -344,11 +344,11 @@ class Cluster:
     def decided(self, decision: Decided) -> None:
         """The one log line of a move."""
         d = decision
+        self._moves.decided(d, self.item.core)  # first: an address may wait for a hook, whatever becomes of the rest
         facts = [d.reason.value, f"epoch {d.epoch}", *([d.peer] if d.peer else [])]
         moved = f"{STATE_NAMES[d.before]} -> {STATE_NAMES[d.after]}"
         logger.info("%s/%s: %s (%s)", self.item.config.cluster, d.group, moved, ", ".join(facts))
         self._tally.decided(d)
-        self._moves.decided(d, self.item.core)
         vips = [v for group in self.item.core.groups if group.name == d.group for v in group.vips]
         self._history.decided(d, Scene(now(), wall_ms(), vips, self._last_beat_ms(d.peer)))
         if d.reason is Reason.FIRST_CLAIM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from vyos_agent.core.model import Force
@@ -15,7 +15,7 @@ TIMEOUT_MAX_MS = 60_000
 """A poll that is never answered would hide that its client is gone."""
 
 
-def handlers(daemon: Daemon, *, file: str | None, restart: Callable[[], None]) -> dict[str, Handler]:
+def handlers(daemon: Daemon, *, file: str | None, restart: Callable[[], Awaitable[None]]) -> dict[str, Handler]:
     """By `op`. `file`: where the configuration comes from instead of this socket. `restart`: leave and begin anew."""
 
     async def configure(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def handlers(daemon: Daemon, *, file: str | None, restart: Callable[[], None]) -
         return {"clusters": concerned}
 
     async def begin_anew(request: Mapping[str, Any]) -> dict[str, Any]:
-        restart()
+        await restart()
         return {"instance": daemon.instance}
 
     return {

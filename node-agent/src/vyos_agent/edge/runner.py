@@ -8,6 +8,7 @@ and comes back as an event.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
@@ -16,6 +17,11 @@ from vyos_agent.core.events import Event, Frame, Sent, Woke
 from vyos_agent.core.model import Ending, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge.clock import now
+
+logger = logging.getLogger(__name__)
+
+COMPLAIN_MS = 60_000
+"""An observer may fail in each turn; that is logged once in this time."""
 
 
 class Ports(Protocol):
@@ -68,6 +74,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_ms: int | None = None
         self._revision = node.revision - 1
+        self._complain_ms = 0
 
     def turn(self, *events: Event) -> None:
         """Take in what the sockets have, then these events, and do what follows."""
@@ -81,9 +88,9 @@ class Runner:
                     return
             if self.node.revision != self._revision:
                 self._revision = self.node.revision
-                self._ports.changed()
+                self._observe(self._ports.changed)
             self._rearm()
-            self._ports.heard(frames)
+            self._observe(self._ports.heard, frames)
         except Exception as error:  # a fault of ours in one cluster is no reason to drop the others
             self.end()
             self._ports.crashed(error)
@@ -115,12 +122,22 @@ class Runner:
             case Persist(epochs):
                 self._ports.persist(epochs)
             case Decided():
-                self._ports.decided(effect)
+                self._observe(self._ports.decided, effect)
             case Stopped(ending):
                 self.end()
                 self._ports.stopped(ending)
             case _:
                 assert_never(effect)
+
+    def _observe(self, tell: Callable[..., None], *what: object) -> None:
+        """Tell an observer (log, history, metrics, report). Its fault ends nothing, and removes no address."""
+        try:
+            tell(*what)
+        except Exception:
+            at_ms = self._clock()
+            if at_ms >= self._complain_ms:
+                self._complain_ms = at_ms + COMPLAIN_MS
+                logger.exception("a fault of ours in what is reported; the addresses are served as ever")
 
     def _rearm(self) -> None:
         if self._armed_ms == self.node.deadline and self._timer is not None:
