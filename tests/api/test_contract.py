@@ -75,8 +75,6 @@ def node_config() -> dict[str, Any]:
         ({"groups[0].addresses[0].prefix": "24"}, "groups[0].addresses[0].prefix: must be int, not str"),
         ({"groups[0].addresses[0].interface": 0}, "groups[0].addresses[0].interface: must be str, not int"),
         ({"announcements.count": 0}, "announcements.count: must be at least 1, not 0"),
-        ({"announcements.speed": 1}, "announcements.speed: is not a known field"),
-        ({"secret": "S3cr#t"}, "secret: is not a known field"),
     ],
     ids=str,
 )
@@ -130,3 +128,24 @@ def test_a_bad_key_set(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as error:
         nodeconfig.key_set_from_dict(objects.changed(nodeconfig.key_set_to_dict(KEYS), changes))
     assert str(error.value) == said
+
+
+def test_fields_of_a_newer_operator_are_ignored_and_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Operator and agents are upgraded in either order."""
+    newer = {"announcements.speed": 1, "groups[0].checks": [], "groups[1].checks": [], "later": {"a": "S3cr#t"}}
+    changed = objects.changed(node_config(), newer)
+    nodeconfig._ignored.clear()
+    for _ in range(2):
+        assert nodeconfig.node_config_from_dict(changed) == nodeconfig.node_config_from_dict(node_config())
+    named = [r.args[0] for r in caplog.records if r.args]  # type: ignore[index]
+    assert sorted(map(str, named)) == ["announcements.speed", "groups[].checks", "later"]
+    assert "S3cr#t" not in caplog.text
+    keys = nodeconfig.key_set_to_dict(KEYS)
+    assert nodeconfig.key_set_from_dict({**keys, "rotated": "2026"}) == KEYS
+
+
+def test_names_of_unknown_fields_fill_no_memory() -> None:
+    nodeconfig._ignored.clear()
+    for number in range(3 * nodeconfig.IGNORED_MAX):
+        nodeconfig.node_config_from_dict({**node_config(), f"field{number}": 1})
+    assert len(nodeconfig._ignored) == nodeconfig.IGNORED_MAX

@@ -211,6 +211,7 @@ def test_a_claim_in_the_status_is_not_stated() -> None:
     peer = lab.puppet("a").stands(State.OWNER, epoch=3)
     lab.meet(peer).run(K)
     lab.feed(Hinted({"g": Hint(57, "c")}))
+    lab.feed(Hinted({"g": Hint(2, "c")}))  # of long ago
     lab.run(K)
     assert lab.entry().epoch == 3, "a, which owns, must not hear of it here"
     peer.rests()

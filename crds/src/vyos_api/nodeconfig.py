@@ -2,7 +2,8 @@
 
 Standard library only, because the heartbeat process reads them and carries no dependency it can do
 without. This is not the user's API (`v1alpha1`): defaults are filled in, durations are integer milliseconds,
-and what is wrong here is a fault of ours or a torn file, reported with the field's path.
+and what is wrong here is a fault of ours or a torn file, reported with the field's path. Unknown fields are ignored, so
+that an agent can run beside a newer operator.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import base64
 import binascii
 import dataclasses
 import json
+import logging
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -23,7 +26,13 @@ KEY_ID_MAX = 255
 KEYS_MAX = 4
 """Keys at once: a rotation needs two; the rest is room for one that is overtaken by the next."""
 
+IGNORED_MAX, FIELD_TEXT = 64, 200
+"""Unknown fields that are logged, each once, and how much of a name is."""
+_ignored: set[str] = set()
+
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
@@ -165,7 +174,7 @@ def node_config_from_dict(raw: object) -> NodeConfig:
         nodes=_nodes(f.optional("nodes", dict) or {}),
         standby=f.optional("standby", bool) or False,
     )
-    f.done()
+    f.ignore_rest()
     if config.dead_ms <= 2 * config.keepalive_ms:
         raise ConfigError(f"deadMs: {config.dead_ms} is not more than 2 x keepaliveMs ({config.keepalive_ms})")
     if not config.interfaces:
@@ -201,7 +210,7 @@ def key_set_from_dict(raw: object) -> KeySet:
     f.version(KEY_SET_VERSION)
     uid = f.take("uid", str)
     keys = tuple(_key(k) for k in f.children("keys"))
-    f.done()
+    f.ignore_rest()
     if not 1 <= len(keys) <= KEYS_MAX:
         raise ConfigError(f"keys: 1 to {KEYS_MAX} keys are taken, not {len(keys)}")
     if len({k.id for k in keys}) != len(keys):
@@ -227,7 +236,7 @@ def _group(f: _Fields) -> Group:
         monitors=f.strings("monitors"),
         maintenance=f.strings("maintenance"),
     )
-    f.done()
+    f.ignore_rest()
     if len(group.members) < 2 or len(set(group.members)) != len(group.members):
         raise ConfigError(f"{f.path}members: a primary and at least one secondary are needed, each once")
     return group
@@ -240,7 +249,7 @@ def _address(f: _Fields) -> Address:
         interface=f.optional("interface", str),
         broadcast=f.optional("broadcast", str),
     )
-    f.done()
+    f.ignore_rest()
     return address
 
 
@@ -250,7 +259,7 @@ def _announcements(f: _Fields) -> Announcements:
         interval_ms=f.number("intervalMs", minimum=1),
         refresh_ms=f.number("refreshMs", minimum=1),
     )
-    f.done()
+    f.ignore_rest()
     return value
 
 
@@ -258,7 +267,7 @@ def _key(f: _Fields) -> Key:
     key_id = f.number("id", minimum=1)
     use = f.take("use", str)
     text = f.take("key", str)
-    f.done()
+    f.ignore_rest()
     if key_id > KEY_ID_MAX:
         raise ConfigError(f"{f.path}id: must be at most {KEY_ID_MAX}")
     if use not in ("send", "accept"):
@@ -293,7 +302,7 @@ def _camel_dict(value: Any) -> Any:
 
 
 class _Fields:
-    """Takes fields out of a JSON object one by one; what is missing, mistyped or left over is a ConfigError."""
+    """Takes fields out of a JSON object one by one; what is missing or mistyped is a ConfigError."""
 
     def __init__(self, raw: object, path: str) -> None:
         if not isinstance(raw, Mapping):
@@ -339,6 +348,10 @@ class _Fields:
         if found != known:
             raise ConfigError(f"{self.path}version: {found} is not known here (this agent reads {known})")
 
-    def done(self) -> None:
-        if self._raw:
-            raise ConfigError(f"{self.path}{sorted(self._raw)[0]}: is not a known field")
+    def ignore_rest(self) -> None:
+        """Leave fields of a newer release alone: operator and agents may be upgraded in either order."""
+        for name in sorted(map(str, self._raw)):
+            field = re.sub(r"\[\d+\]", "[]", f"{self.path}{name}")[:FIELD_TEXT]
+            if field not in _ignored and len(_ignored) < IGNORED_MAX:
+                _ignored.add(field)
+                logger.warning("%s: is not known to this release and is ignored: a newer operator wrote it", field)
