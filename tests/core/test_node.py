@@ -298,3 +298,17 @@ def test_two_groups_decide_each_for_itself() -> None:
     bench.step(Woke((b.frame(groups=False),)))
     bench.run(2 * K_MS + K_MS + 50)
     assert {g.name: g.state for g in bench.node.report().groups} == {"g": State.OWNER, "h": State.OWNER}
+
+
+def test_who_is_alone_and_when_a_member_was_heard() -> None:
+    bench, others = owner()
+    others["b"].say()
+    heard_ms = bench.now
+    assert not bench.node.alone
+    assert bench.node.last_heard_ms("b") == heard_ms
+    assert bench.node.last_heard_ms("stranger") is None
+    others["b"].header["leaving"] = True
+    others["b"].say()
+    assert not bench.node.alone, "c lives"
+    bench.run(4_000)
+    assert bench.node.alone

@@ -37,6 +37,7 @@ from vyos_agent.core.groups import Groups
 from vyos_agent.core.handover import RESEND_MS
 from vyos_agent.core.holding import Holding
 from vyos_agent.core.model import Config, Drop, Ending, MemberId, Vip, wire_id
+from vyos_agent.core.peer import FOREVER_AGO
 from vyos_agent.core.peers import Peers
 from vyos_agent.core.report import Report
 from vyos_agent.core.senses import Senses
@@ -109,6 +110,16 @@ class Node:
     def may_hold(self, now: int) -> bool:
         """The one gate before every add, renewal and announcement: is this node's authority still good?"""
         return self._holding.may_hold(now)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other member of the configuration lives that could serve its groups."""
+        return not any(p.id in self._peers.members and not p.leaving for p in self._peers.living())
+
+    def last_heard_ms(self, member: str) -> int | None:
+        """When the newest frame of a member that counted was received; None: there was none in this life."""
+        found = self._peers.table.get(MemberId(wire_id(member)))
+        return None if found is None or found.last_ms == FOREVER_AGO else found.last_ms
 
     @property
     def relocated(self) -> frozenset[Vip]:

@@ -26,9 +26,8 @@ from vyos_agent.core.events import (
     Stopping,
 )
 from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
-from vyos_agent.core.model import Config, Ending, Force, MemberId, Reason, Vip, wire_id
+from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
 from vyos_agent.core.node import Node
-from vyos_agent.core.peer import FOREVER_AGO
 from vyos_agent.edge import explain, metrics, single
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now, wall_ms
@@ -40,7 +39,7 @@ from vyos_agent.edge.kernel import Link
 from vyos_agent.edge.moves import Moves
 from vyos_agent.edge.orders import Item
 from vyos_agent.edge.ownership import Ownership
-from vyos_agent.edge.report import STATE_NAMES, ClusterReporter, Facts, is_alone
+from vyos_agent.edge.report import STATE_NAMES, ClusterReporter, Facts
 from vyos_agent.edge.runner import Runner
 from vyos_agent.edge.tools import Tools
 from vyos_agent.edge.ways import Ways
@@ -318,7 +317,7 @@ class Cluster:
         """Send; whether it was accepted."""
         accepted = self._heartbeats.send(datagrams)
         self._carriers.review()
-        if accepted or (self._runner is not None and is_alone(self._runner.node.report())):
+        if accepted or (self._runner is not None and self._runner.node.alone):
             self._services.renew()
         return accepted
 
@@ -358,8 +357,7 @@ class Cluster:
         """When the newest frame of a peer came that the core took; None: there is none."""
         if peer is None or self._runner is None:
             return None
-        found = self._runner.node._peers.table.get(MemberId(wire_id(peer)))
-        return found.last_ms if found is not None and found.last_ms != FOREVER_AGO else None
+        return self._runner.node.last_heard_ms(peer)
 
     def changed(self) -> None:
         """The report says something new."""

@@ -22,7 +22,6 @@ STATE_NAMES = {state: state.name.title() for state in State}
 WELL = "Alive"
 STARTING = "Listening"
 """States of a peer that are no deviation; only the first makes it ready."""
-LIVING = frozenset({WELL, STARTING})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,11 +129,6 @@ def _heartbeat(report: Report, troubles: Mapping[str, Trouble]) -> list[tuple[st
     if report.mute:
         return [("Heartbeat", why.text, why.state) for _, why in sorted(troubles.items())]
     return [("Interface", w.text, w.state) for _, w in sorted(troubles.items()) if w.state not in ("Missing", "Down")]
-
-
-def is_alone(report: Report) -> bool:
-    """Nobody else of the cluster lives who could serve its groups."""
-    return not any(peer.state in LIVING for peer in report.peers)
 
 
 def _deviates(peer: PeerReport, *, listening: bool) -> bool:
