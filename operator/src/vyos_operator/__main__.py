@@ -36,8 +36,8 @@ USAGE = """usage: vyos-cluster-operator [--help | --version]
 
 Writes for each member of each VyosCluster what it is to do, and each VyosCluster's conditions and Events.
 Settings come from the environment: OPERATOR_NAMESPACE, AGENT_NAMESPACE (both required), POD_NAME, LIVENESS_PORT,
-LIVENESS_ADDRESS, RESYNC_SECONDS, AUDIT_SECONDS, LOG_FORMAT (text or json). KUBERNETES_SERVICE_HOST, which Kubernetes sets,
-is an address that no cluster may share.
+LIVENESS_ADDRESS, RESYNC_SECONDS, AUDIT_SECONDS, LOG_FORMAT (text or json). No cluster may share the address in
+KUBERNETES_SERVICE_HOST, which Kubernetes sets.
 The API is that of the pod, or of KUBECONFIG.
 """
 POLL_S = 2.0
