@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -398,4 +399,55 @@ async def test_a_twin_is_not_begun_again_by_itself(desk: Desk) -> None:
     (refusal,) = (await desk.report())["refused"]
     assert refusal["message"] == "another node calls itself r1; one of the two must get another name"
     await desk.configure(first())
+    await desk.owns("edge")
+
+
+async def test_a_slow_disk_stalls_no_other_cluster(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The epochs of a cluster that begins are read in a thread: the loop sends the heartbeats of the others."""
+    await desk.configure(first())
+
+    def slow(state: State, cluster_id: bytes) -> dict[str, int]:
+        time.sleep(0.5)
+        return {}
+
+    monkeypatch.setattr(State, "epochs", slow)
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    ticking = asyncio.get_running_loop().create_task(tick())
+    await desk.configure(first(), second())
+    ticking.cancel()
+    assert turns > 5
+
+
+async def test_one_cluster_that_cannot_stop_spares_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.configure(first(), second())
+    await desk.owns("edge", "second")
+    cluster = desk.daemon._clusters[orders.read([first()], "r1").items[0].core.cluster_id]
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cluster, "stop", broken)
+    assert await desk.configure() == []
+    assert await desk.clusters() == {}
+    await until(lambda: "192.168.0.123" not in shown() and "192.168.0.200" not in shown())
+    assert await desk.configure(first()) == [], "its lock was given back"
+    await desk.owns("edge")
+
+
+async def test_a_cluster_that_cannot_start_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vyos_agent.edge.cluster.Runner", broken)
+        (refused,) = await desk.configure(first())
+        assert "failed to start it" in refused
+        assert desk.daemon._keeper._slots == []
     await desk.owns("edge")

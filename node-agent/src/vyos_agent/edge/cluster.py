@@ -29,6 +29,7 @@ from vyos_agent.core.farewell import RELEASE_LIMIT_MS, STOP_LIMIT_MS
 from vyos_agent.core.model import Config, Ending, Force, Reason, Vip
 from vyos_agent.core.node import Node
 from vyos_agent.edge import explain, metrics, single
+from vyos_agent.edge.addresses import Slot
 from vyos_agent.edge.carriers import Carriers, interfaces
 from vyos_agent.edge.clock import now, wall_ms
 from vyos_agent.edge.fence import Fence
@@ -97,6 +98,7 @@ class Cluster:
         self._history = History()
         self._since_wall_ms = wall_ms()
         self._gone = asyncio.Event()
+        self._slot: Slot | None = None
         self._runner: Runner | None = None
 
     # -- life
@@ -104,10 +106,11 @@ class Cluster:
     async def start(self) -> None:
         """Open the sockets, and begin to listen. Interfaces that are missing are joined when they come."""
         item, core = self.item, self.item.core
+        # A disk may take seconds, and this thread sends the heartbeats of other clusters.
+        epochs = await asyncio.to_thread(self._tools.state.epochs, core.cluster_id)
         await self._heartbeats.begin(item, self._tools.state.ways(core.cluster_id))
         self._save_ways()
         await self._tools.addresses.look()
-        epochs = self._tools.state.epochs(core.cluster_id)
         node = Node(self._heartbeats.core, incarnation=secrets.randbits(64) or 1, epochs=epochs, now=now())
         self._slot = self._tools.keeper.open(item.config.cluster, _places(core), node.may_hold, self._held)
         self._services.configure(core)
@@ -129,6 +132,7 @@ class Cluster:
         await self._heartbeats.apply(item)  # before the core speaks on them, and the old ones are closed after
         self._save_ways()
         self._failed = {}
+        assert self._slot is not None
         self._tools.keeper.rescope(self._slot, _places(item.core))
         self._services.configure(item.core)
         self._configure_fence()
@@ -153,16 +157,20 @@ class Cluster:
         """End at once; whatever is held still is removed, and whatever runs is stopped."""
         if self._runner is not None:
             self._runner.end()
-            self._tools.keeper.close(self._slot)
             self._runner = None
-        self._tools.addresses.listeners.discard(self.addresses_changed)
-        self._watch.close()
-        self._ownership.close()
-        self._carriers.close()
-        await self._heartbeats.close()
-        await self._services.close()
-        await self._fence.close()
-        self._lock.close()
+        if self._slot is not None:
+            self._tools.keeper.close(self._slot)
+            self._slot = None
+        try:
+            self._tools.addresses.listeners.discard(self.addresses_changed)
+            self._watch.close()
+            self._ownership.close()
+            self._carriers.close()
+            await self._heartbeats.close()
+            await self._services.close()
+            await self._fence.close()
+        finally:
+            self._lock.close()
 
     # -- what others ask and tell
 
@@ -275,7 +283,7 @@ class Cluster:
 
     def _hold_again(self, vips: frozenset[Vip]) -> None:
         """Add what has waited, with what is left of its life; a Hold is a level, so the others are named in it, too."""
-        if self._runner is None or self._runner.over:
+        if self._runner is None or self._runner.over or self._slot is None:
             return
         waited = {vip: self._grants[vip] for vip in vips & self._grants.keys()}
         for at_ms in sorted({grant.issued_ms for grant in waited.values()}):
@@ -323,6 +331,7 @@ class Cluster:
 
     def hold(self, lifetimes_ms: Mapping[Vip, int], at_ms: int) -> None:
         """Have the kernel hold these addresses."""
+        assert self._slot is not None
         self._grants = {vip: granted(self._grants.get(vip), life_ms, at_ms) for vip, life_ms in lifetimes_ms.items()}
         self._fence.renew(vip for vip, life_ms in lifetimes_ms.items() if life_ms)  # also what waits: it comes soon
         self._tools.keeper.hold(self._slot, self._moves.ready(lifetimes_ms), at_ms)

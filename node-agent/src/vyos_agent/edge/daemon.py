@@ -139,7 +139,7 @@ class Daemon:
             self._pending.clear()
             if self._seeking is not None:
                 self._seeking.cancel()
-            await asyncio.gather(*(c.stop() for c in self._clusters.values()))
+            await asyncio.gather(*(_stopped(c) for c in self._clusters.values()))
             self._clusters.clear()
         for task in self._tasks:
             task.cancel()
@@ -216,7 +216,7 @@ class Daemon:
         return None
 
     async def _end(self, ids: list[bytes]) -> None:
-        await asyncio.gather(*(self._clusters[i].stop() for i in ids))
+        await asyncio.gather(*(_stopped(self._clusters[i]) for i in ids))
         for cluster_id in ids:
             name = self._clusters.pop(cluster_id).item.config.cluster
             self._state.forget(cluster_id)
@@ -396,3 +396,15 @@ def _names(refused: Iterable[Refusal], cluster: Cluster) -> bool:
     """Whether one of the refused items is, or may be, this cluster's: then it goes on as it is."""
     config = cluster.item.config
     return any(r.uid == config.uid or r.cluster == config.cluster or not (r.uid or r.cluster) for r in refused)
+
+
+async def _stopped(cluster: Cluster) -> None:
+    """Stop it. A fault of ours in one cluster must not keep the others from handing over."""
+    try:
+        await cluster.stop()
+    except Exception:
+        logger.exception("%s: cannot be stopped in order; ending it", cluster.item.config.cluster)
+        try:
+            await cluster.close()
+        except Exception:
+            logger.exception("%s: cannot be ended; its addresses go with their lifetimes", cluster.item.config.cluster)
