@@ -14,6 +14,7 @@ import pytest
 from vyos_agent import config as configs
 from vyos_agent import heartbeat
 from vyos_agent.edge import standalone
+from vyos_agent.edge.daemon import Daemon
 from vyos_api import keys, manifest
 
 MANIFEST = """\
@@ -167,3 +168,23 @@ async def test_a_restart_reads_the_file_beside_the_loop(monkeypatch: pytest.Monk
     beating.cancel()
     assert leaving.end is heartbeat.End.RESTART
     assert late_s < 0.25, "the loop stood still while the file was read"
+
+
+def test_a_fault_while_serving_is_told_with_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the machine refuses at the start is one line; a later OSError is a fault of ours and keeps its trace."""
+
+    async def broken(_: Daemon) -> None:
+        raise OSError("of no socket in particular")
+
+    monkeypatch.setattr(Daemon, "resume", broken)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # pytest's process goes on
+    with pytest.raises(OSError, match="of no socket"):
+        heartbeat.main(["--node", "r1", "--control", str(tmp_path / "socket")])
+    (tmp_path / "file").touch()
+    assert heartbeat.main(["--node", "r1", "--control", str(tmp_path / "file")]) == 1
+    error = capsys.readouterr().err
+    assert "vyos-cluster-heartbeat: " in error
+    assert "is there and is no socket" in error
+    assert "Traceback" not in error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator
 
@@ -9,6 +10,7 @@ import pytest
 
 from edge.netns import ip, veth
 from edge.waiting import until
+from vyos_agent.edge import links
 from vyos_agent.edge.kernel import Entry, Kernel, Link, Put
 from vyos_agent.edge.links import Links
 
@@ -121,3 +123,35 @@ async def test_subnets_are_those_of_the_nodes_own(log: Log) -> None:
         (s.interface, s.entry.address, s.entry.prefix) for s in await log.table.subnets() if s.entry.ip.version == 4
     }
     assert found == {("lo", "127.0.0.1", 8), ("eth0", "10.0.0.1", 24), ("peer0", "10.1.0.1", 16)}
+
+
+class Broken:
+    """A netlink socket that fails with an error of its own, once."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.calls = 0
+
+    def recv(self, size: int) -> bytes:
+        self.calls += 1
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+async def test_a_socket_that_fails_is_opened_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "RETRY_S", 0.05)
+    await log.table.want({"eth0"})
+    assert log.table._sock is not None
+    broken = Broken(log.table._sock)
+    log.table._sock = broken  # type: ignore[assignment]
+    ip("addr", "add", "192.0.2.9/24", "dev", "eth0")
+    await until(lambda: None in log.removed)
+    assert broken.calls == 1, "it is not asked in each turn of the loop"
+    log.added.clear()
+    ip("addr", "add", "192.0.2.10/24", "dev", "eth0")
+    await until(lambda: log.added)

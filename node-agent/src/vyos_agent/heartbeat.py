@@ -45,6 +45,10 @@ class End(enum.Enum):
     BROKEN = enum.auto()
 
 
+class NoStartError(Exception):
+    """The machine refuses what the daemon needs at its start; the text says what."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop; the process' exit code."""
     parser = _parser()
@@ -67,7 +71,7 @@ def _serve(options: argparse.Namespace, log: logs.Queued) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         end = asyncio.run(_run(options, item), debug=False)
-    except (OSError, InUse) as error:
+    except NoStartError as error:
         print(f"vyos-cluster-heartbeat: {error}", file=sys.stderr)
         return 1
     if end is End.RESTART:
@@ -88,10 +92,10 @@ async def _run(options: argparse.Namespace, item: Item | None) -> End:
     state = State(options.state)
     daemon = Daemon(options.node, state, keep_configs=item is None, services=services, hooks=options.hooks)
     control = _control(options, daemon, lambda: _restart(options, leaving))
-    daemon.start()
+    _start(daemon)
     try:
         if control is not None:
-            await control.start()
+            await _listen(control)
         if item is None:
             await daemon.resume()
         else:
@@ -111,6 +115,20 @@ async def _run(options: argparse.Namespace, item: Item | None) -> End:
     if leaving.end is End.RESTART:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they wait for the next life's handlers: exec keeps both
     return leaving.end
+
+
+def _start(daemon: Daemon) -> None:
+    try:
+        daemon.start()
+    except OSError as error:
+        raise NoStartError(error) from error
+
+
+async def _listen(control: ControlServer) -> None:
+    try:
+        await control.start()
+    except (OSError, InUse) as error:
+        raise NoStartError(error) from error
 
 
 class _Leaving:

@@ -22,22 +22,24 @@ EPOCH_MAX = 2**53 - 1
 """Largest epoch: the largest whole number that JSON readers keep exactly (RFC 8259 section 6)."""
 
 
+NAMES_MAX = 4096
+"""Identities that are remembered: more than a node has at once, and bounded over the years of a process."""
 NOBODY = MemberId(0)
 """No member: the identity that no name has."""
 
 
-@functools.cache
+@functools.lru_cache(NAMES_MAX)
 def wire_id(name: str) -> int:
     """The 32-bit wire identity of a member's or group's name. Never 0, which means "none" in a frame."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") or 1
 
 
-@functools.cache
+@functools.lru_cache(NAMES_MAX)
 def _ids(names: tuple[str, ...]) -> tuple[MemberId, ...]:
     return tuple(MemberId(wire_id(name)) for name in names)
 
 
-@functools.cache
+@functools.lru_cache(NAMES_MAX)
 def _id_set(names: tuple[str, ...]) -> frozenset[MemberId]:
     return frozenset(_ids(names))
 

@@ -177,10 +177,11 @@ class AddressKeeper(threading.Thread):
         except OSError as error:
             logger.error("%s: the kernel refuses to tell about addresses: %s", slot.name, error.strerror)
             failed = dict.fromkeys(wanted, error.strerror or str(error))
-            slot.verify = True
+            self._doubt(slot)
         failed = {vip: text for vip, text in failed.items() if wanted[vip].life_ms}  # the rest was only asked about
         slot.own = {dataclasses.replace(e, marked=True) for e in (*slot.placed.values(), *slot.waiting)}
-        slot.indexes = frozenset(e.index for e in slot.placed.values())
+        with self._ready:
+            slot.indexes = frozenset(e.index for e in slot.placed.values())
         left_ms = {vip: entry.left_s * 1000 for vip, entry in slot.placed.items() if entry.marked and entry.left_s}
         self._tell(self._deliver, slot, level, Held(frozenset(slot.placed), failed, left_ms))
 
@@ -269,7 +270,7 @@ class AddressKeeper(threading.Thread):
             kernel.remove([put.entry for put in todo.values()])
             slot.placed = {v: e for v, e in slot.placed.items() if v not in todo}
         if failed or len(slot.placed) < len(wanted):
-            slot.verify = True
+            self._doubt(slot)
         self._written(slot, wanted, todo)
         return failed
 
@@ -287,6 +288,11 @@ class AddressKeeper(threading.Thread):
             kernel.put(stand_ins)
         self._remove(kernel, slot, list(blocking))
         return [put.entry for put in stand_ins]
+
+    def _doubt(self, slot: Slot) -> None:
+        """Compare with the kernel the next time."""
+        with self._ready:
+            slot.verify = True
 
     def _written(self, slot: Slot, wanted: Mapping[Vip, Grant], todo: Mapping[Vip, Put]) -> None:
         with self._ready:

@@ -55,12 +55,16 @@ class Links:
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "links", manners.join_in)
         self._kernel: Kernel | None = None
         self._sock: socket.socket | None = None
+        self._reopen: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._stale = False
 
     def start(self) -> None:
         """Listen for events. Raises OSError."""
+        self._listen()
+
+    def _listen(self) -> None:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         sock.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
@@ -72,6 +76,8 @@ class Links:
         if self._sock is not None:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
+        if self._reopen is not None:
+            self._reopen.cancel()
         if self._look is not None:
             self._look.cancel()
         if self._task is not None:
@@ -114,12 +120,33 @@ class Links:
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
-                    raise
+                    self._lose(error)
+                    return
                 self._on_address(None, 0, True)  # events were lost: look at everything
                 self._look_soon()
                 continue
             for kind, _, _, port, body in netlink.messages(data):
                 self._event(kind, port, body)
+
+    def _lose(self, error: OSError) -> None:
+        """Close a socket that fails: its reader would be called in every turn of the loop. Another follows."""
+        assert self._sock is not None
+        logger.error("events about links are lost: %s; listening again in %g s", error, RETRY_S)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        self._sock = None
+        self._reopen = loop.call_later(RETRY_S, self._listen_again)
+
+    def _listen_again(self) -> None:
+        self._reopen = None
+        try:
+            self._listen()
+        except OSError as error:
+            logger.error("cannot listen for events about links: %s; trying again in %g s", error, RETRY_S)
+            self._reopen = asyncio.get_running_loop().call_later(RETRY_S, self._listen_again)
+        self._on_address(None, 0, True)  # whatever happened meanwhile was not heard
+        self._look_soon()
 
     def _event(self, kind: int, port: int, body: bytes) -> None:
         if kind in (RTM_NEWADDR, RTM_DELADDR):
