@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -59,7 +60,8 @@ def lan() -> Iterator[Lan]:
     with netns.private():
         ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         ip("link", "set", "br0", "up", "addrgenmode", "none")
-        with netns.named("edge-owner", "edge-rival") as names:
+        tag = secrets.token_hex(3)
+        with netns.named(f"edge-{tag}-owner", f"edge-{tag}-rival") as names:
             ip("link", "add", "eth0", "type", "veth", "peer", "name", "p0")
             for name, port in zip(names, ("p1", "p2"), strict=True):
                 ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
