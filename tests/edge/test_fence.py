@@ -216,6 +216,16 @@ async def test_without_nft_it_is_told(
     assert caplog.text.count("no fence") == 1
 
 
+@pytest.mark.parametrize("name", ['a"b', "et*", "a\\b"])
+async def test_a_name_that_nft_cannot_quote_is_told(desk: Desk, name: str) -> None:
+    """A configuration can name such an interface by another of its names (altname): the kernel's is in the ruleset."""
+    assert desk.link is not None
+    desk.link = dataclasses.replace(desk.link, name=name)
+    desk.fence.configure(core(), wanted=True)
+    await until(lambda: desk.fence.problem)
+    assert desk.fence.problem == f"nft: it cannot take the interface name {name!r}: rename the interface"
+
+
 @pytest.mark.parametrize(
     ("keepalive_ms", "dead_ms", "life"), [(100, 300, 200), (10, 30, 20), (1000, 3000, 1100), (5000, 20_000, 10_000)]
 )

@@ -42,6 +42,8 @@ NOWHERE = b"\x02\x00\x00\x00\x00\x00"
 STALL_MS = 100
 """How late a renewal may be where that fits: a set's timeouts are as exact as the kernel's ticks (4 ms at 250 Hz)."""
 AGAIN_S = 30.0
+UNQUOTABLE = frozenset('"*\\')
+"""The kernel takes these in an interface's name; nft's text ends at the first, and the others make a pattern of it."""
 
 
 def life_ms(*, dead_ms: int, keepalive_ms: int) -> int:
@@ -127,7 +129,9 @@ class Fence:
         while self._wanted != self._loaded:
             self._moved.clear()
             wanted = self._wanted
-            text = await self._executor.run([NFT, self._text(wanted)], {"PATH": hooks.PATH}, NFT_S)
+            text = _unquotable(wanted)
+            if not text:
+                text = await self._executor.run([NFT, self._text(wanted)], {"PATH": hooks.PATH}, NFT_S)
             if not text:
                 self._loaded = wanted
                 logger.info("%s: fence %s", self._name, "is up" if wanted else "is taken away")
@@ -176,6 +180,13 @@ class Fence:
         names = sorted(name for _, name in wanted.links)
         body = f"{_sets(wanted.vips, {v: ms for v, ms in left_ms.items() if ms > 0}, life)} {_chains(names, life)}"
         return f"{gone}; table netdev {self._table} {{ {body} }}"
+
+
+def _unquotable(wanted: Wanted | None) -> str:
+    """Why this cannot be written as a ruleset: names come from the kernel, where a configuration has another one."""
+    names = sorted(name for _, name in wanted.links) if wanted is not None else []
+    found = next((name for name in names if not UNQUOTABLE.isdisjoint(name)), None)
+    return "" if found is None else f"it cannot take the interface name {found!r}: rename the interface"
 
 
 def frame(address: str, mac: bytes) -> bytes:
