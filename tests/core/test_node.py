@@ -12,7 +12,7 @@ from core.members import OTHER, TWO_LINKS, UNITS, owner, standby
 from sim.build import VIP, config, group
 from vyos_agent.core.effects import Announce
 from vyos_agent.core.events import LinkChanged, Monitored, Served, Woke
-from vyos_agent.core.model import Drop, Group, Reason, Serving, State, Vip
+from vyos_agent.core.model import Drop, Group, MemberId, Reason, Serving, State, Vip
 from vyos_agent.core.report import CandidateReport
 
 D_MS, K_MS, INIT_MS = 3_000, 500, 6_000
@@ -307,6 +307,8 @@ def test_who_is_alone_and_when_a_member_was_heard() -> None:
     assert not bench.node.alone
     assert bench.node.last_heard_ms("b") == heard_ms
     assert bench.node.last_heard_ms("stranger") is None
+    assert bench.node.newest_frame(others["b"].id) == (others["b"].incarnation, others["b"].sequence)
+    assert bench.node.newest_frame(MemberId(1)) is None
     others["b"].header["leaving"] = True
     others["b"].say()
     assert not bench.node.alone, "c lives"

@@ -198,3 +198,11 @@ def test_thirty_two_groups_and_seven_peers_fit_one_frame() -> None:
     peers = tuple(dataclasses.replace(PEER, member=MemberId(i + 1)) for i in range(7))
     groups = tuple(dataclasses.replace(GROUP, group=GroupId(i + 1)) for i in range(32))
     assert len(wire.split(dataclasses.replace(BEAT, peers=peers, groups=groups))) == 1
+
+
+def test_the_label_of_a_frame_is_what_its_sender_wrote() -> None:
+    data = wire.seal(dataclasses.replace(BEAT, part=1, parts=2), CLUSTER_ID, KEYRING)
+    assert wire.label(data) == wire.Label(BEAT.sender, BEAT.incarnation, BEAT.sequence, 1)
+    assert wire.label(data[: wire.FRAME_MIN]) == wire.label(data)
+    assert wire.label(data[: wire.FRAME_MIN - 1]) is None
+    assert wire.label(b"") is None

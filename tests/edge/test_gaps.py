@@ -9,7 +9,6 @@ from spec.lab import CLUSTER_ID, KEY, D, K, Lab, Puppet, config, group, member
 from vyos_agent.core import wire
 from vyos_agent.core.events import Frame, Woke
 from vyos_agent.core.model import Keyring
-from vyos_agent.edge import gaps
 from vyos_agent.edge.gaps import BOUNDS_MS, Gaps
 from vyos_api import v1alpha1
 from vyos_api.durations import Duration
@@ -30,7 +29,7 @@ class Ear(Lab):
 
     def turn(self, *frames: Frame) -> None:
         self.feed(Woke(frames))
-        self.gaps.heard(frames, self.node._peers.table)
+        self.gaps.heard(frames, self.node.newest_frame)
 
     def counted(self, name: str = "b") -> dict[int | None, int]:
         """By bound, what is not 0; None: above the last."""
@@ -93,7 +92,7 @@ def test_what_the_core_refuses_ends_no_gap() -> None:
     ear.hear(b.sealed(incarnation=0xDEAD, sequence=1, peers=()))
     ear.hear(b.sealed(sender=member("stranger")))
     for length in (0, 8, 30, 40, 50):
-        ear.gaps.heard([Frame(recorded[:length], "eth0", ear.now)], ear.node._peers.table)
+        ear.gaps.heard([Frame(recorded[:length], "eth0", ear.now)], ear.node.newest_frame)
     assert ear.gaps.as_json() == before
     ear.run(K // 2)
     ear.hear(held_back)
@@ -153,15 +152,6 @@ def test_a_peer_that_leaves_the_configuration_is_forgotten_and_the_others_are_ke
     assert ear.counted("d") == {}
     ear.gaps.configure(["b", "c"])
     assert ear.counted("c") == {}
-
-
-def test_a_frame_says_which_it_is_where_the_gaps_look() -> None:
-    beat = wire.Beat(0x01020304, 5 << 40, 6 << 40, 3000, 500, 1, False, False, 0, (), (), part=1, parts=2)
-    data = wire.seal(beat, CLUSTER_ID, Keyring(1, {1: KEY}))
-    assert int.from_bytes(data[gaps.SENDER], "big") == beat.sender
-    assert int.from_bytes(data[gaps.INCARNATION], "big") == beat.incarnation
-    assert int.from_bytes(data[gaps.SEQUENCE], "big") == beat.sequence
-    assert data[gaps.PART] == beat.part
 
 
 def test_the_bounds_are_those_of_the_api() -> None:

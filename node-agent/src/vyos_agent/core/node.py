@@ -121,6 +121,11 @@ class Node:
         found = self._peers.table.get(MemberId(wire_id(member)))
         return None if found is None or found.last_ms == FOREVER_AGO else found.last_ms
 
+    def newest_frame(self, member: MemberId) -> tuple[int, int] | None:
+        """Incarnation and sequence of the newest frame of a member that counted; None: the member is not known."""
+        found = self._peers.table.get(member)
+        return None if found is None else (found.incarnation, found.newest)
+
     @property
     def relocated(self) -> frozenset[Vip]:
         """Addresses that this node holds until the owner of another group, which they belong to now, has them."""

@@ -208,6 +208,24 @@ def unseal(data: bytes, cluster_id: bytes, keyring: Keyring) -> Beat | Drop:
     return _decode(body)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Label:
+    """Which frame this is, by its own account."""
+
+    sender: MemberId
+    incarnation: int
+    sequence: int
+    part: int
+
+
+def label(data: bytes) -> Label | None:
+    """The label of a frame, its authenticity not looked at; None: it is too short to be one."""
+    if len(data) < FRAME_MIN:
+        return None
+    (_, _, _, _, _, part, _, _, _, _, sender, incarnation, sequence, *_) = _HEADER.unpack_from(data)
+    return Label(MemberId(sender), incarnation, sequence, part)
+
+
 def _decode(body: bytes) -> Beat | Drop:
     (_, _, _, flags, link, part, parts, peer_count, group_count, _, *numbers) = _HEADER.unpack_from(body)
     sender, incarnation, sequence, dead_ms, keepalive_ms, generation = numbers

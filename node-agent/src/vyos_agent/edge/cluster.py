@@ -313,13 +313,13 @@ class Cluster:
         return self._heartbeats.drain(at_ms)
 
     def heard(self, frames: tuple[Frame, ...]) -> None:
-        """What came of them only the core's table tells; with `_last_beat_ms` all that is read of the core's inside."""
+        """Measure what the node took of them."""
         if self._runner is None:
             return
         if self._heartbeats.changing and self._runner.node.staging.over:
             self._loop.call_soon(self._forget_former)
         if frames:
-            self._gaps.heard(frames, self._runner.node._peers.table)
+            self._gaps.heard(frames, self._runner.node.newest_frame)
 
     def send(self, datagrams: Mapping[str, tuple[bytes, ...]]) -> bool:
         """Send; whether it was accepted."""

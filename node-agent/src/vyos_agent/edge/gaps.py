@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from vyos_agent.core import wire
 from vyos_agent.core.events import Frame
 from vyos_agent.core.model import MemberId, wire_id
-from vyos_agent.core.peer import Peer
 
 BOUNDS_MS = (15, 30, 75, 150, 300, 750, 1_500, 3_000, 7_500, 15_000, 30_000)
 """Upper bounds, each one and a half times a round keepalive interval (10, 20, 50, 100 ms ... 20 s).
@@ -21,8 +21,6 @@ BOUNDS_MS = (15, 30, 75, 150, 300, 750, 1_500, 3_000, 7_500, 15_000, 30_000)
 A gap above the bound of its interval has lost a frame (two intervals), one below has not. The first is of the shortest
 interval that the API takes, the last the end of every dead interval (vyos_api.v1alpha1: keepaliveInterval from 10 ms,
 deadInterval under 30 s)."""
-SENDER, INCARNATION, SEQUENCE, PART = slice(28, 32), slice(32, 40), slice(40, 48), 8
-"""Where a frame says which it is (`core.wire`). Believed only of one that the core took."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,37 +40,35 @@ class Gaps:
 
     def __init__(self) -> None:
         self._peers: dict[str, _Silence] = {}
-        self._senders: dict[bytes, _Silence] = {}
+        self._senders: dict[MemberId, _Silence] = {}
 
     def configure(self, peers: Iterable[str]) -> None:
         """Exactly these have a histogram."""
         self._peers = {name: self._peers.get(name) or _Silence(MemberId(wire_id(name))) for name in peers}
-        self._senders = {silence.member.to_bytes(4, "big"): silence for silence in self._peers.values()}
+        self._senders = {silence.member: silence for silence in self._peers.values()}
 
-    def heard(self, frames: Iterable[Frame], table: Mapping[MemberId, Peer]) -> None:
-        """Count the gaps before these frames, oldest first. `table`: the core's, after it has taken them in.
+    def heard(self, frames: Iterable[Frame], newest_of: Callable[[MemberId], tuple[int, int] | None]) -> None:
+        """Count the gaps before these frames, oldest first. `newest_of`: what the core has of each, these included.
 
         A heartbeat over two links, or in parts, is one. Between two lives of a peer there is no gap: it was away.
         """
         for frame in frames:
-            data = frame.data
-            silence = self._senders.get(data[SENDER])
-            if silence is None:
+            label = wire.label(frame.data)
+            silence = None if label is None else self._senders.get(label.sender)
+            if label is None or silence is None:
                 continue
-            sequence = int.from_bytes(data[SEQUENCE], "big")
-            incarnation = int.from_bytes(data[INCARNATION], "big")
-            number = sequence - data[PART]  # parts count on
-            same_life = incarnation == silence.incarnation
+            number = label.sequence - label.part  # parts count on
+            same_life = label.incarnation == silence.incarnation
             if same_life and number <= silence.number:
                 continue
-            peer = table.get(silence.member)
-            if peer is None or incarnation != peer.incarnation or sequence > peer.newest:
+            life, newest = newest_of(silence.member) or (0, 0)
+            if label.incarnation != life or label.sequence > newest:
                 continue  # of a life that is not believed, or refused: the newest is the last that was taken
             if same_life:
                 gap_ms = max(0, frame.at_ms - silence.at_ms)
                 silence.counts[bisect.bisect_left(BOUNDS_MS, gap_ms)] += 1
                 silence.sum_ms += gap_ms
-            silence.incarnation, silence.number, silence.at_ms = incarnation, number, frame.at_ms
+            silence.incarnation, silence.number, silence.at_ms = label.incarnation, number, frame.at_ms
 
     def as_json(self) -> dict[str, Any]:
         """`gaps` of the `metrics` op: how many gaps lie above the bound before and not above this one."""
