@@ -49,7 +49,8 @@ heavy: setup bins ## the tests of `make test` that `make check` leaves out
 heavy-apiserver: setup
 	$(PYTEST) -q --durations=10 -m "$(APISERVER)"
 heavy-netns: setup
-	$(PYTEST) -q --durations=10 -m "$(NETNS)"
+	@# two at a time: they wait more than they compute, and each has namespaces of its own
+	$(PYTEST) -q -n 2 --dist loadfile --durations=10 -m "$(NETNS)"
 heavy-e2e: setup
 	$(PYTEST) --durations=10 -m "$(E2E)"
 

@@ -14,7 +14,7 @@ from ground import images, layout, lifecycle
 from ground.api import Ground
 from ground.shell import GroundError
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.e2e_long  # the end-to-end tests use the same faults, so `make test` has them once
 
 ADDRESS = "192.168.0.200"
 GROUP = ("239.251.252.253", 694)
