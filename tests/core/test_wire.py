@@ -206,3 +206,13 @@ def test_the_label_of_a_frame_is_what_its_sender_wrote() -> None:
     assert wire.label(data[: wire.FRAME_MIN]) == wire.label(data)
     assert wire.label(data[: wire.FRAME_MIN - 1]) is None
     assert wire.label(b"") is None
+
+
+def test_a_sealed_frame_is_sealed_again_for_another_link_and_key() -> None:
+    data = wire.seal(BEAT, CLUSTER_ID, KEYRING)
+    other = bytes(range(32))
+    again = wire.reseal(data, 3, 9, other)
+    assert wire.opens(again, 9, other)
+    assert not wire.opens(again, 8, other)
+    assert not wire.opens(again, 9, KEY)
+    assert wire.unseal(again, CLUSTER_ID, Keyring(9, {9: other})) == dataclasses.replace(BEAT, link=3)
