@@ -210,7 +210,7 @@ def test_the_label_of_a_frame_is_what_its_sender_wrote() -> None:
 
 def test_a_sealed_frame_is_sealed_again_for_another_link_and_key() -> None:
     data = wire.seal(BEAT, CLUSTER_ID, KEYRING)
-    other = bytes(range(32))
+    other = bytes(32)
     again = wire.reseal(data, 3, 9, other)
     assert wire.opens(again, 9, other)
     assert not wire.opens(again, 8, other)
