@@ -174,8 +174,8 @@ SKEW = (
         "moved-address-dropped",
         "an address that moves to another group is kept until that group's owner has it",
         "group.py",
-        "if self.state in OWNING and self.state is not State.SUSPENDED:\n            for vip",
-        "if False:\n            for vip",
+        "owns = self.state in OWNING and self.state is not State.SUSPENDED",
+        "owns = False",
         _A + "test_an_address_moves_to_a_group_that_another_member_owns",
     ),
     Mutant(

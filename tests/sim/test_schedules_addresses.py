@@ -95,6 +95,32 @@ def test_an_address_that_comes_back_before_it_has_gone_stays() -> None:
     assert world.overlap_ms(since, SECOND) == 0
 
 
+@pytest.mark.parametrize("removed", ["group", "address"])
+def test_an_address_on_its_way_that_nobody_has_any_more_is_given_up(removed: str) -> None:
+    world = started()
+    reconfigure(world, "a", groups=groups((VIP,), (THIRD, SECOND)))
+    world.run(K)
+    assert world.holders(SECOND) == {"a"}
+    left = groups((VIP,), (THIRD,))[: 1 if removed == "group" else 2]
+    for name in "abc":
+        reconfigure(world, name, groups=left, generation=3)
+    world.run(K)
+    assert world.holders(SECOND) == set(), transcript(world)
+
+
+def test_an_address_on_its_way_that_is_sent_to_a_third_group_stays_until_it_is_there() -> None:
+    world = started()
+    since = world.now
+    reconfigure(world, "a", groups=groups((VIP,), (THIRD, SECOND)))
+    world.run(K)
+    third = dataclasses.replace(group("i", members="cab"), vips=(SECOND,))
+    for name in "abc":
+        reconfigure(world, name, groups=(*groups((VIP,), (THIRD,)), third), generation=3)
+    world.run(2 * D)
+    assert world.holders(SECOND) == {"c"}, transcript(world)
+    assert world.dark_ms(since, SECOND) == 0, transcript(world)
+
+
 @pytest.mark.parametrize("primary", ["abc", "bac"])
 def test_a_group_that_is_renamed_keeps_its_addresses(primary: str) -> None:
     """Also when the group of the new name has another primary."""

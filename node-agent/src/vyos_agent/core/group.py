@@ -17,7 +17,7 @@ A transition is a method here, and nothing else sets `state`. Which one is made 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from vyos_agent.core import adoption, handover
 from vyos_agent.core.announce import NEVER_MS, Announcer
@@ -365,11 +365,20 @@ class GroupMachine:
             self.novelty.since_ms = now
             self._become(State.LISTENING, Reason.LISTENED, now)
 
-    def relocate(self, moved: Mapping[Vip, str], now: int, *, numbered: bool) -> None:
-        """A new configuration names these addresses of this owner in other groups: hold them until they are there."""
-        if self.state in OWNING and self.state is not State.SUSPENDED:
-            for vip, group in moved.items():
-                self.relocated[vip] = Relocated(group, now, numbered)
+    def relocate(self, moved: Mapping[Vip, str], now: int, *, own: Collection[str], numbered: bool) -> None:
+        """A new configuration names these addresses in other groups: an owner holds them until they are there.
+
+        `own`: the addresses that the configuration names in this group; `reconfigure` takes those back.
+        One that is held already and is named in yet another group waits for that one; named in none it is given up.
+        """
+        owns = self.state in OWNING and self.state is not State.SUSPENDED
+        before = self.relocated
+        back = {vip: relocated for vip, relocated in before.items() if vip.address in own}
+        self.relocated = back | {
+            vip: before[vip] if vip in before and before[vip].group == group else Relocated(group, now, numbered)
+            for vip, group in moved.items()
+            if owns or vip in before
+        }
 
     def note(self, reason: Reason) -> None:
         """Tell of something that changed no state."""

@@ -64,7 +64,9 @@ class Groups:
         named = {g.name for g in config.groups}
         for machine in self.all:
             held = [v for v in machine.group.vips if v not in machine.novelty.vips]
-            machine.relocate(relocated(held, machine.group.name, config), now, numbered=numbered)
+            moved = relocated((*held, *machine.relocated), machine.group.name, config)
+            own = {v.address for group in config.groups if group.name == machine.group.name for v in group.vips}
+            machine.relocate(moved, now, own=own, numbered=numbered)
         for machine in self.all:
             if machine.group.name not in named:
                 machine.rank = -1
@@ -136,9 +138,7 @@ class Groups:
     def _give_up_relocated(self, machine: GroupMachine, at: Instant) -> None:
         """Give up addresses that another group has taken over: with this node as its owner, or with another one."""
         for vip, moved in list(machine.relocated.items()):
-            new, turn = self._machines.get(moved.group), self._turns.get(moved.group)
-            if new is None or turn is None:
-                continue
+            new, turn = self._machines[moved.group], self._turns[moved.group]
             here = new.state in OWNING and vip.address in {v.address for v in new.wanted}
             if here or (new.state not in OWNING and moved.is_over(turn.view, at.config, at.now)):
                 del machine.relocated[vip]
