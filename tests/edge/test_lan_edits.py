@@ -189,13 +189,13 @@ def walk(pair: Pair, rows: list[Edit]) -> None:
         row.change(spec)
         since = time.monotonic()
         pair.edit(spec, late=row.late, late_s=row.late_s)
-        wait(lambda: pair.settled(spec), row.name)  # noqa: B023
+        wait(lambda: pair.settled(spec), row.name)  # noqa: B023 (called within this turn of the loop)
         for address in addresses(before) | addresses(spec):
             assert pair.lan.watcher.most(address, since) == 1 or row.moves, row.name
         for address in addresses(before) & addresses(spec):
             assert pair.lan.watcher.dark_s(address, since) == 0, row.name
         gone = addresses(before) - addresses(spec)
-        wait(lambda: not any(map(pair.lan.watcher.holders, gone)), row.name)  # noqa: B023
+        wait(lambda: not any(map(pair.lan.watcher.holders, gone)), row.name)  # noqa: B023 (called within this turn of the loop)
 
 
 def test_where_heartbeats_go(pair: Pair) -> None:
@@ -203,7 +203,7 @@ def test_where_heartbeats_go(pair: Pair) -> None:
     walk(pair, WAYS)
     last = "every member has the new configuration"
     for router in pair.lan.routers.values():
-        wait(lambda: router.log.count(last) >= len(WAYS) - 1, "the former ways to be forgotten")  # noqa: B023
+        wait(lambda: router.log.count(last) >= len(WAYS) - 1, "the former ways to be forgotten")  # noqa: B023 (called within this turn of the loop)
 
 
 def test_intervals(pair: Pair) -> None:

@@ -160,3 +160,13 @@ def message(found: Plan, kind: str) -> str:
 
 def names(bodies: tuple[Body, ...]) -> list[str]:
     return [f"{b['kind']}/{b['metadata']['name']}" for b in bodies]
+
+
+def says(found: World, available: tuple[str, str], degraded: tuple[str, str], texts: tuple[str, str]) -> Plan:
+    """Plan it, and check status and reason of Available and Degraded, and how their messages begin; the plan."""
+    found.cluster["status"].pop("conditions", None)  # so that the plan has a status in every row
+    done = plan.plan_for(found)
+    assert (conditions(done)["Available"], conditions(done)["Degraded"]) == (available, degraded)
+    assert message(done, "Available").startswith(texts[0])
+    assert message(done, "Degraded").startswith(texts[1])
+    return done

@@ -123,17 +123,17 @@ class View:
 
     @property
     def waits(self) -> tuple[str, ...]:
-        """Why nobody makes the first claim, as far as the living tell: an address in use, or no link at any of them."""
+        """Why nobody makes the first claim, as living members report it: an address in use, or no heartbeat link."""
         if self.owner is not None:
             return ()
-        told = [(m, d) for m in self.living for d in _deviations(self.entries[m])]
+        reported = [(m, d) for m in self.living for d in _deviations(self.entries[m])]
         addresses = _places(self.spec)[1]
         taken = [
             f"{m}: {d.name}"
-            for m, d in told
+            for m, d in reported
             if (d.kind, d.state) == ("Address", "Occupied") and d.name.partition(": ")[0] in addresses
         ]
-        mute = [(m, d.name) for m, d in told if d.kind == "Heartbeat"]
+        mute = [(m, d.name) for m, d in reported if d.kind == "Heartbeat"]
         unheard = {m for m, _ in mute} >= set(self.living)
         return (*taken, *(f"{m}: {name}" for m, name in mute if unheard))
 

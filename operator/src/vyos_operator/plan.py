@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -65,7 +66,7 @@ def plan_for(world: World) -> Plan:
     lost = bool(known.observed_generation) and any(there is None for _, there in children)
     return Plan(
         doubtful=meta.get("uid") if lost else None,
-        apply=tuple(body for body, there in children if there is None or not manifests.as_built(body, there)),
+        apply=_to_apply(children),
         delete=_to_delete(world, verdict),
         prune=_to_prune(known, verdict),
         events=(
@@ -86,7 +87,7 @@ def _plan_without_status(world: World) -> Plan:
     verdict = checks.judge(world, Status())
     children = _children(world, verdict, None)
     return Plan(
-        apply=tuple(body for body, there in children if there is None or not manifests.as_built(body, there)),
+        apply=_to_apply(children),
         holds=verdict.rendering.asked if verdict.rendering is not None else None,
         unreadable_status=True,
     )
@@ -129,6 +130,11 @@ def _children(world: World, verdict: Verdict, rotation: Rotation | None) -> tupl
         else:
             wanted.append((body, there))
     return tuple(wanted)
+
+
+def _to_apply(children: Iterable[tuple[Body, Body | None]]) -> tuple[Body, ...]:
+    """The wanted objects that are missing or differ; each comes with what is there."""
+    return tuple(body for body, there in children if there is None or not manifests.as_built(body, there))
 
 
 def _to_delete(world: World, verdict: Verdict) -> tuple[Ref, ...]:

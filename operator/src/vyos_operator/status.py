@@ -167,9 +167,9 @@ def available(running: NodeConfig | None, health: Health | None) -> Said:
         (reasons.NO_HEARTBEAT_LINK, "no heartbeat link carries a frame", unclaimed.without_a_link),
         (reasons.ADDRESS_OCCUPIED, "an address of it is in use for good", unclaimed.occupied),
     ):
-        found = {g.name: told for g in running.groups if g.name in health.ownerless and (told := look(g, health))}
+        found = {g.name: causes for g in running.groups if g.name in health.ownerless and (causes := look(g, health))}
         if found:
-            parts = (f"group {g} is not claimed: {why}: {listed(told, '; ')}" for g, told in found.items())
+            parts = (f"group {g} is not claimed: {why}: {listed(causes, '; ')}" for g, causes in found.items())
             return Said(kind, "False", reason, listed(parts, "; "))
     if health.ownerless:
         message = listed((f"group {g}: {why}" for g, why in health.ownerless.items()), "; ")

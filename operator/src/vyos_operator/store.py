@@ -236,8 +236,7 @@ class Store:
         old, new = (_owned(node) if node is not None else set() for node in (before, after))
         if old == new:
             return
-        nodes = {("", str(number)): node for number, node in enumerate((before, after)) if node is not None}
-        taken = _taken(nodes, "")
+        taken = _taken([node for node in (before, after) if node is not None], api="")
         for name, known in list(self._known.items()):
             if any(taken.by(place.address.partition("%")[0]) for place in known.asked):
                 self._mark(name)
@@ -303,17 +302,17 @@ def _scene(nodes: Mapping[tuple[str, str], Body], agents: Mapping[str, Absence |
         lost=frozenset(name for (_, name), facts in nodes.items() if facts["lost"]),
         cordoned=frozenset(name for (_, name), facts in nodes.items() if facts["cordoned"]),
         agents=dict(agents),
-        taken=_taken(nodes, api),
+        taken=_taken(nodes.values(), api),
     )
 
 
-def _taken(nodes: Mapping[tuple[str, str], Body], api: str) -> Taken:
-    """`api`: the API server's ClusterIP."""
+def _taken(nodes: Iterable[Body], api: str) -> Taken:
+    """What these Nodes have, and the API server. `api`: its ClusterIP."""
     addresses = {api: "the address of the API server"} if api else {}
     networks: dict[ipaddress.IPv4Network | ipaddress.IPv6Network, str] = {}
-    for (_, name), facts in nodes.items():
+    for facts in nodes:
         addresses |= facts["owned"]
-        networks |= {ipaddress.ip_network(text): name for text in facts["networks"]}
+        networks |= {ipaddress.ip_network(text): facts["metadata"]["name"] for text in facts["networks"]}
     return Taken(addresses, networks)
 
 

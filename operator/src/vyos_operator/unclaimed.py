@@ -21,12 +21,12 @@ def reason(kind: str, state: str) -> DegradedReason | None:
 
 def without_a_link(group: Group, health: Health) -> list[str]:
     """What each member says of its heartbeat links, where none of the living ones can be heard."""
-    told: dict[str, list[str]] = {}
+    reported: dict[str, list[str]] = {}
     for member, kind, name, _ in health.deviations:
         if kind == HEARTBEAT_KIND and member in group.members:
-            told.setdefault(member, []).append(f"{member}: {name}")
-    able = [m for m in group.members if m in health.living and m not in told]
-    return [] if able else [text for texts in told.values() for text in texts]
+            reported.setdefault(member, []).append(f"{member}: {name}")
+    able = [m for m in group.members if m in health.living and m not in reported]
+    return [] if able else [text for texts in reported.values() for text in texts]
 
 
 def occupied(group: Group, health: Health) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vyos_agent.core.announce import NEVER_MS
 
 ANSWER_GAP_MS = 10
-"""At most one immediate answer in this time, however many unproved frames come (shared/protocol section 3).
+"""At most one immediate answer in this time, however many unproved frames come (docs/protocol.md [BELIEF-5], [SEND-3]).
 
 The same holds for passing on a claim: its owner has sent it already.
 """

@@ -60,7 +60,10 @@ class LinkChanged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Occupied:
-    """Those of the cluster's addresses that this machine has for good, set by its administrator; until told, none."""
+    """Those of the cluster's addresses that this machine has for good, set by its administrator.
+
+    None before the first event.
+    """
 
     addresses: frozenset[str]
 
